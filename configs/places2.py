@@ -1,0 +1,81 @@
+"""The paper's recipe, to the number: GLCIC on Places2 at 256 px.
+
+    python launch/prepare.py --source=places365standard_easyformat.tar --output=data/places2
+    python launch/train.py --config=configs/places2.py
+
+Data: the paper trained on the 8.1 million images of Places2's challenge set. Fetch from the Places365 site either
+`train_large_places365challenge.tar` (476 GB, those 8.1 million) and `val_large.tar`, or
+`train_large_places365standard.tar` (105 GB, 1.8 million), or the small `places365standard_easyformat.tar` (24 GB,
+256 x 256 px, training and validation in one). Short sides are drawn from 256 to 384 px here, as in the paper, so
+the 256 px images of the small archives get enlarged, up to 1.5 times: fine for a first run, softer in the result.
+
+Cost: 500,000 steps of 96 images; the paper took two months on four K80 GPUs. To be expected: the paper's figures.
+Every key can be changed on the command line: --config.batch_size=48.
+"""
+
+import ml_collections
+from ml_collections import config_dict
+
+
+def get_config() -> ml_collections.ConfigDict:
+    """All keys of a recipe. Ranges are (smallest, largest), both included."""
+    config = ml_collections.ConfigDict()
+    config.seed = 0  # fixes initial weights and data order
+    config.data_dir = "data/places2"
+    config.init_from = ""  # a model folder or checkpoint to start from; "" starts from random weights
+
+    # The three stages (paper, section 4). Any may have 0 steps.
+    config.batch_size = 96  # over all devices
+    config.completion_steps = 90_000
+    config.discriminator_steps = 10_000
+    config.joint_steps = 400_000
+
+    # Samples (paper, section 4).
+    config.short_side_px = (256, 384)
+    config.crop_px = 256
+    config.flip = False
+    config.hole_px = (96, 128)
+    config.window_px = 128  # what the local discriminator sees
+
+    # Networks (paper, tables 1 and 2); the fields of CompletionNetwork and ContextDiscriminator.
+    config.completion = ml_collections.ConfigDict()
+    config.completion.width_multiplier = 1.0
+    config.completion.negative_slope = 0.0  # of the leaky ReLU; 0 is ReLU
+    config.completion.output = "sigmoid"  # or "tanh"
+    config.completion.hole_fill = "mean_centred"  # or "mean", or a grey in [0, 1] such as "0.0"
+    config.completion.mask_channel = True
+    config.completion.use_bias = True
+    config.discriminator = ml_collections.ConfigDict()
+    config.discriminator.width_multiplier = 1.0
+    config.discriminator.negative_slope = 0.0
+    config.discriminator.use_bias = True
+    config.discriminator.global_depth = config_dict.placeholder(int)  # None: from crop_px and window_px
+    config.discriminator.local_depth = config_dict.placeholder(int)
+    config.sync_batch_norm = True  # statistics over the global batch, not per device
+    config.compute_dtype = "float32"  # or "bfloat16"; parameters, statistics and losses stay float32
+
+    # Losses (paper, equations 2 to 5).
+    config.alpha = 0.0004
+    config.saturating_adversarial_loss = False  # True: log(1 - D), as the paper writes it
+    config.balance_gradients_steps = 0  # first steps of stage 3 with both gradients at C equally large
+
+    # Optimisers: a name in Optax and its arguments.
+    config.completion_optimizer = ml_collections.ConfigDict(
+        {"name": "adadelta", "learning_rate": 1.0, "rho": 0.9, "eps": 1e-6}
+    )
+    config.discriminator_optimizer = ml_collections.ConfigDict(
+        {"name": "adadelta", "learning_rate": 1.0, "rho": 0.9, "eps": 1e-6}
+    )
+
+    # Telemetry and checkpoints.
+    config.log_every_steps = 100
+    config.validate_every_steps = 2_000
+    config.validation_samples = 384
+    config.grid_samples = 8
+    config.checkpoint_every_steps = 1_000
+    config.keep_checkpoints = 2  # the newest; those at the stages' ends stay besides
+
+    # For the model's card.
+    config.weights_licence = "not stated; whoever publishes the weights says it"
+    config.data_licence = "not stated; the terms of the photographs"
+    return config

@@ -1,0 +1,1 @@
+"""The commands, one module each; `glcic VERB` and launch/VERB.py run the same."""

@@ -1,0 +1,1 @@
+"""From photographs to batches. Imports nothing: inference uses `images` where Grain has no wheels."""

@@ -1,0 +1,154 @@
+"""Image files: uint8 HWC RGB in memory, masks uint8 HW1 with 1 = hole. Pillow reads what people have."""
+
+import io
+import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from glcic_jax.atomic import atomic_file, require_parent
+from glcic_jax.errors import UserError
+
+SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".jp2", ".avif")
+"""File names that are taken for images when a folder or an archive is searched."""
+
+
+class ImageError(ValueError):
+    """Bytes that are no readable image; the message is the reason."""
+
+
+def decode(data: bytes) -> Image.Image:
+    """Upright 8-bit RGB image from the bytes of a file. Raises: ImageError with the reason."""
+    return _upright_rgb(_open(data))
+
+
+class Record(NamedTuple):
+    """An image as shards keep it."""
+
+    jpeg: bytes
+    height_px: int
+    width_px: int
+    pixel_sum: np.ndarray  # (3,) exact sums of the 8-bit values
+
+
+def encode_record(data: bytes, max_short_side_px: int) -> Record:
+    """Proves that an image can be decoded, and makes it an upright 8-bit RGB JPEG of limited size.
+
+    The bytes of JPEGs that are so already are kept; everything else is encoded at quality 95 without chroma
+    subsampling.
+
+    Raises: ImageError with the reason.
+    """
+    source = _open(data)
+    untouched = source.format == "JPEG" and source.mode == "RGB" and source.getexif().get(0x0112, 1) == 1
+    image = _upright_rgb(source)
+    scale = max_short_side_px / min(image.size)
+    if scale < 1:
+        image = image.resize(
+            (max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.LANCZOS
+        )
+        untouched = False
+    if not untouched:
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=95, subsampling=0)
+        data = buffer.getvalue()
+    pixel_sum = np.asarray(image).sum(axis=(0, 1), dtype=np.int64)
+    return Record(data, image.height, image.width, pixel_sum)
+
+
+def read_image(path: Path) -> np.ndarray:
+    """uint8 (H, W, 3) upright RGB. Raises: UserError naming the file."""
+    try:
+        return np.array(decode(_read(path)))
+    except ImageError as error:
+        raise UserError(f"cannot read the image {path}: {error}; give another file") from error
+
+
+def read_mask(path: Path) -> np.ndarray:
+    """uint8 (H, W, 1), 1 where the file is lighter than mid-grey (above 127). Raises: UserError naming the file."""
+    try:
+        grey = np.array(decode(_read(path)).convert("L"))
+    except ImageError as error:
+        raise UserError(f"cannot read the mask {path}: {error}; give another file") from error
+    return (grey > 127).astype(np.uint8)[..., None]
+
+
+def require_writable(path: Path) -> None:
+    """Raises UserError if `write_image` could not write there: before the work, not after it."""
+    if path.suffix.lower() not in _WRITE_OPTIONS:
+        raise UserError(
+            f"cannot write {path}: unknown image type {path.suffix!r}; use one of "
+            f"{', '.join(_WRITE_OPTIONS)} (.png keeps every bit)"
+        )
+    require_parent(path)
+
+
+def write_image(path: Path, image: np.ndarray) -> None:
+    """Writes uint8 (H, W, 3) RGB in the format of the name, whole or not at all. Raises: UserError."""
+    require_writable(path)
+    with atomic_file(path) as partial:
+        Image.fromarray(image).save(partial, **_WRITE_OPTIONS[path.suffix.lower()])
+
+
+_JPEG: dict[str, Any] = {"quality": 95, "subsampling": 0}
+_WRITE_OPTIONS: dict[str, dict[str, Any]] = {
+    ".png": {},
+    ".jpg": _JPEG,
+    ".jpeg": _JPEG,
+    ".webp": {"lossless": True},
+    ".tif": {},
+    ".tiff": {},
+    ".bmp": {},
+}
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ImageError(error.strerror or str(error)) from error
+
+
+def _open(data: bytes) -> Image.Image:
+    if not data:
+        raise ImageError("the file is empty")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow warns of harmless oddities; what matters raises
+            image = Image.open(io.BytesIO(data))
+            image.load()
+    except UnidentifiedImageError as error:
+        raise ImageError("not an image, or of an unknown kind") from error
+    except Exception as error:  # damaged files raise almost anything in the decoders
+        raise ImageError(str(error) or type(error).__name__) from error
+    return image
+
+
+def _upright_rgb(image: Image.Image) -> Image.Image:
+    try:
+        upright = ImageOps.exif_transpose(image)
+        if upright.mode.startswith("I;16") or upright.mode in ("I", "F"):  # 16-bit grey: keep its high byte
+            values = np.asarray(upright, np.float64) / 257
+            upright = Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
+        if "A" in upright.getbands() or "transparency" in upright.info:
+            upright = upright.convert("RGBA")
+            page = Image.new("RGBA", upright.size, "white")  # transparent means white, as on paper
+            upright = Image.alpha_composite(page, upright)
+        return upright.convert("RGB")
+    except Exception as error:  # as above: a broken EXIF block, say
+        raise ImageError(str(error) or type(error).__name__) from error
+
+
+def contact_sheet(rows: list[list[np.ndarray]], gap_px: int = 4) -> np.ndarray:
+    """Lays images of one size out in rows on white: uint8 (h, w, 3) each -> uint8 (H, W, 3)."""
+    h, w, _ = rows[0][0].shape
+    columns = max(len(row) for row in rows)
+    sheet_shape = (len(rows) * (h + gap_px) + gap_px, columns * (w + gap_px) + gap_px, 3)
+    sheet = np.full(sheet_shape, 255, np.uint8)
+    for r, row in enumerate(rows):
+        for c, image in enumerate(row):
+            y, x = gap_px + r * (h + gap_px), gap_px + c * (w + gap_px)
+            sheet[y : y + h, x : x + w] = image
+    return sheet

@@ -1,0 +1,106 @@
+"""A prepared data set: ArrayRecord shards, one JPEG a record, and the manifest that describes them."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import grain.python as grain
+from array_record.python.array_record_module import ArrayRecordWriter
+
+from glcic_jax.atomic import atomic_file
+from glcic_jax.errors import UserError
+
+MANIFEST = "manifest.json"
+FORMAT = "glcic-jax shards"
+FORMAT_VERSION = 1
+
+
+def write_shard(path: Path, records: list[bytes]) -> dict[str, Any]:
+    """Writes one shard, whole or not at all; returns its entry for the manifest."""
+    with atomic_file(path) as partial:
+        # One record a group for random access; JPEGs do not shrink a second time.
+        writer = ArrayRecordWriter(str(partial), "group_size:1,uncompressed")
+        for record in records:
+            writer.write(record)
+        writer.close()
+    return {
+        "file": path.name,
+        "count": len(records),
+        "bytes": path.stat().st_size,
+        "sha256": sha256_of(path),
+    }
+
+
+def sha256_of(path: Path) -> str:
+    """Hexadecimal SHA-256 of a file."""
+    with path.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
+    """Writes the manifest, whole or not at all."""
+    with atomic_file(folder / MANIFEST) as partial:
+        partial.write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+
+
+def new_manifest() -> dict[str, Any]:
+    """A manifest without splits."""
+    return {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "sources": [],
+        "settings": {},
+        "splits": {},
+        "left_out": [],
+    }
+
+
+def read_manifest(folder: Path) -> dict[str, Any]:
+    """The manifest of a prepared folder. Raises: UserError that says how to prepare one."""
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise UserError(
+            f"no shards in {folder} (no {MANIFEST}); make them with: "
+            f"python launch/prepare.py --source=PHOTOGRAPHS --output={folder}"
+        )
+    try:
+        manifest = json.loads(path.read_text())
+        known = manifest["format"] == FORMAT and manifest["format_version"] <= FORMAT_VERSION
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is not a manifest ({error}); prepare the data again") from error
+    if not known:
+        raise UserError(f"{path} is of another or a newer format; prepare the data with this version")
+    return manifest
+
+
+def open_split(folder: Path, manifest: dict[str, Any], split: str) -> grain.RandomAccessDataSource[bytes]:
+    """The JPEGs of one split by index, after checking that its shards are those of the manifest.
+
+    Raises: UserError if the split or a shard is missing, or a shard has another size or number of records.
+    """
+    try:
+        shards = manifest["splits"][split]["shards"]
+    except KeyError:
+        raise UserError(
+            f"{folder / MANIFEST} has no split {split!r}, only {sorted(manifest['splits'])}; add it with: "
+            f"python launch/prepare.py --source=PHOTOGRAPHS --output={folder} --split={split}"
+        ) from None
+    advice = "prepare the data again, or copy the folder whole"
+    for shard in shards:
+        path = folder / shard["file"]
+        if not path.is_file():
+            raise UserError(f"the shard {path} is missing; {advice}")
+        if (found := path.stat().st_size) != shard["bytes"]:
+            raise UserError(f"the shard {path} has {found} bytes, its manifest says {shard['bytes']}; {advice}")
+    count = sum(shard["count"] for shard in shards)
+    try:
+        source = grain.ArrayRecordDataSource([str(folder / shard["file"]) for shard in shards])
+        found = len(source)
+    except (RuntimeError, ValueError) as error:  # what the reader raises for a damaged footer
+        raise UserError(f"the shards of {split!r} in {folder} cannot be read ({error}); {advice}") from error
+    if found != count:
+        raise UserError(
+            f"the shards of {split!r} in {folder} hold {found} records, the manifest says {count}; {advice}"
+        )
+    return source

@@ -1,0 +1,1 @@
+"""The networks: pure Flax modules, and the folder in which a trained one travels."""

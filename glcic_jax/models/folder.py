@@ -1,0 +1,147 @@
+"""A trained model as a folder: safetensors weights and `card.json`, which says all that is needed to use them."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import flax.traverse_util
+import jax
+import numpy as np
+import safetensors
+import safetensors.flax
+
+import glcic_jax
+from glcic_jax.atomic import atomic_folder
+from glcic_jax.errors import UserError
+from glcic_jax.models.completion import CompletionNetwork
+from glcic_jax.models.discriminator import ContextDiscriminator
+
+CARD = "card.json"
+FORMAT = "glcic-jax model"
+FORMAT_VERSION = 1
+
+# What belongs to a run, not to the network: how it was computed there, and over which mesh.
+_RUN_FIELDS = ("parent", "name", "dtype", "precision", "statistics_axis")
+
+Variables = dict[str, Any]
+
+
+def save(
+    folder: Path,
+    completion: tuple[CompletionNetwork, Variables],
+    discriminator: tuple[ContextDiscriminator, Variables] | None,
+    about: dict[str, Any],
+) -> None:
+    """Writes a model folder, whole or not at all; an older one of that name is replaced.
+
+    Args:
+        folder: where; its parent must exist.
+        completion, discriminator: network and variables ("params" and "batch_stats"); the discriminator, which
+            only further training needs, may be None.
+        about: further sections of the card (training sizes, provenance, licences), JSON values.
+
+    Raises: UserError if the parent folder is missing.
+    """
+    card: dict[str, Any] = {
+        "format": FORMAT,
+        "format_version": FORMAT_VERSION,
+        "written_by": f"glcic-jax {glcic_jax.__version__}",
+        "convention": {
+            "image": "RGB float in [0, 1], shape (..., H, W, 3), H and W multiples of 4",
+            "mask": "1 = hole, shape (..., H, W, 1)",
+            "output": "RGB float in [0, 1]; tanh networks work in [-1, 1] inside, their output is (t + 1) / 2",
+            "norm_placement": "before the activation",
+        },
+        **about,
+    }
+    with atomic_folder(folder) as partial:
+        for role, pair in (("completion", completion), ("discriminator", discriminator)):
+            if pair is None:
+                continue
+            network, variables = pair
+            file = partial / f"{role}.safetensors"
+            flat = flax.traverse_util.flatten_dict(jax.device_get(variables), sep="/")
+            safetensors.flax.save_file({k: np.ascontiguousarray(v) for k, v in flat.items()}, str(file))
+            card[role] = {"file": file.name, "sha256": _sha256(file), "network": _fields(network)}
+        (partial / CARD).write_text(json.dumps(card, indent=2) + "\n")
+
+
+def load(folder: str | Path) -> tuple[CompletionNetwork, Variables, dict[str, Any]]:
+    """Opens a model folder: `network.apply(variables, image, mask)` is then the whole of inference.
+
+    Returns: the completion network (its convolutions at full float32 precision), its variables as float32 arrays,
+        and the card.
+    Raises: UserError if a file is missing, altered, or from a newer version.
+    """
+    folder = Path(folder)
+    card = read_card(folder)
+    network = _network(folder, card, "completion", CompletionNetwork)
+    return network, _read_variables(folder, card["completion"]), card
+
+
+def load_discriminator(folder: Path, card: dict[str, Any]) -> tuple[ContextDiscriminator, Variables] | None:
+    """The discriminator of a model folder, None where it has none. Raises: UserError as `load`."""
+    if "discriminator" not in card:
+        return None
+    network = _network(folder, card, "discriminator", ContextDiscriminator)
+    return network, _read_variables(folder, card["discriminator"])
+
+
+def read_card(folder: Path) -> dict[str, Any]:
+    """The card of a model folder, with every file that it names at hand. Raises: UserError."""
+    path = folder / CARD
+    if not folder.is_dir():
+        raise UserError(f"no model folder {folder}; give the folder that holds {CARD}, such as RUN/model")
+    if not path.is_file():
+        raise UserError(f"{folder} is no model folder: it holds no {CARD}; training writes one as RUN/model")
+    try:
+        card = json.loads(path.read_text())
+        version = card["format_version"]
+        files = [card["completion"]["file"]] + [card[r]["file"] for r in ("discriminator",) if r in card]
+    except (ValueError, KeyError, TypeError) as error:
+        raise UserError(f"{path} is not a model's card ({error}); copy the model folder again") from error
+    if card.get("format") != FORMAT or version > FORMAT_VERSION:
+        raise UserError(
+            f"{path} has format {card.get('format')!r} version {version}, this is glcic-jax "
+            f"{glcic_jax.__version__}, which reads version {FORMAT_VERSION}; install a newer glcic-jax"
+        )
+    for file in files:
+        if not (folder / file).is_file():
+            raise UserError(f"{folder / file} is missing, but {path} names it; copy the model folder again")
+    return card
+
+
+def _network(folder: Path, card: dict[str, Any], role: str, kind: type) -> Any:
+    fields = {k: tuple(v) if isinstance(v, list) else v for k, v in card[role]["network"].items()}
+    try:
+        return kind(**fields, precision=jax.lax.Precision.HIGHEST)
+    except (TypeError, ValueError) as error:
+        raise UserError(
+            f"{folder / CARD} describes a {role} network that cannot be built ({error}); copy it again"
+        ) from error
+
+
+def _read_variables(folder: Path, entry: dict[str, Any]) -> Variables:
+    file = folder / entry["file"]
+    if (found := _sha256(file)) != entry["sha256"]:
+        raise UserError(
+            f"{file} was altered: its SHA-256 is {found[:12]}..., the card says {entry['sha256'][:12]}...; "
+            "copy the model folder again"
+        )
+    try:
+        flat = safetensors.flax.load_file(str(file))
+    except safetensors.SafetensorError as error:
+        raise UserError(f"{file} cannot be read ({error}); copy the model folder again") from error
+    return flax.traverse_util.unflatten_dict({k: v.astype("float32") for k, v in flat.items()}, sep="/")
+
+
+def _fields(network: Any) -> dict[str, Any]:
+    return {
+        k: getattr(network, k) for k in network.__dataclass_fields__ if k not in _RUN_FIELDS
+    }
+
+
+def _sha256(file: Path) -> str:
+    with file.open("rb") as opened:
+        return hashlib.file_digest(opened, "sha256").hexdigest()

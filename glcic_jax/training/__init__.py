@@ -1,0 +1,1 @@
+"""Training: pure steps over state and batch, and the loop around them."""

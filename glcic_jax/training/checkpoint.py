@@ -1,0 +1,75 @@
+"""Checkpoints of a run, by Orbax: the newest few, and one at every stage's end for good."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import jax
+import orbax.checkpoint as ocp
+from orbax.checkpoint import checkpoint_managers
+
+from glcic_jax.errors import UserError
+from glcic_jax.training.state import TrainState
+
+STATE, ABOUT = "state", "about"
+
+
+class Checkpoints:
+    """The checkpoints below one folder; a context manager, since leaving unclosed loses a save under way."""
+
+    def __init__(self, folder: Path, keep_latest: int, keep_steps: Sequence[int] = ()):
+        """Opens the folder. keep_latest: how many stay; keep_steps: which stay for good."""
+        self.folder = folder
+        policies = [checkpoint_managers.LatestN(keep_latest), checkpoint_managers.CustomSteps(keep_steps)]
+        self._manager = ocp.CheckpointManager(
+            folder.absolute(),
+            options=ocp.CheckpointManagerOptions(
+                preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
+                cleanup_tmp_directories=True,
+            ),
+            item_names=(STATE, ABOUT),
+        )
+
+    def latest_step(self) -> int | None:
+        """The newest step that can be restored."""
+        return self._manager.latest_step()
+
+    def save(self, step: int, state: TrainState, about: dict[str, Any]) -> None:
+        """Saves in the background what is not saved yet; `about` is JSON."""
+        if step == self._manager.latest_step():
+            return
+        self._manager.save(
+            step,
+            args=ocp.args.Composite(**{STATE: ocp.args.StandardSave(state), ABOUT: ocp.args.JsonSave(about)}),
+            force=True,
+        )
+
+    def restore(self, step: int, like: TrainState) -> TrainState:
+        """The state saved at a step, with the shapes and on the devices of `like`.
+
+        Raises: UserError if it does not fit this network or cannot be read.
+        """
+        target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        try:
+            restored = self._manager.restore(
+                step, args=ocp.args.Composite(**{STATE: ocp.args.StandardRestore(target)})
+            )
+        except (ValueError, KeyError, FileNotFoundError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise UserError(
+                f"the checkpoint {self.folder / str(step)} does not fit this config or is damaged ({reason}); "
+                "use the config that it was made with, or another --workdir"
+            ) from error
+        return restored[STATE]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._manager.close()  # waits for the save under way

@@ -1,0 +1,213 @@
+"""The loop: one pass over the steps of all three stages, with everything that has side effects around it."""
+
+import dataclasses
+import functools
+import json
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import Mesh
+
+from glcic_jax.atomic import atomic_file
+from glcic_jax.data.batch import Batch
+from glcic_jax.data.loader import batches, fixed_samples, training_samples
+from glcic_jax.data.shards import open_split, read_manifest
+from glcic_jax.errors import UserError
+from glcic_jax.training.checkpoint import Checkpoints
+from glcic_jax.training.export import export_model, versions
+from glcic_jax.training.init_from import initialised_from
+from glcic_jax.training.mesh import check_batch_size, make_mesh, map_over_mesh, put_batch, put_replicated
+from glcic_jax.training.progress import Progress
+from glcic_jax.training.setup import Config, Stage, build_problem, check, initial_state, stages
+from glcic_jax.training.state import TrainState
+from glcic_jax.training.step import Problem
+from glcic_jax.training.telemetry import Meter, Telemetry
+from glcic_jax.training.validation import Validation
+
+
+class Stopped(Exception):
+    """The run was asked to stop and has saved; the same command continues it."""
+
+
+@dataclasses.dataclass
+class Run:
+    """What one call of `train` holds open."""
+
+    config: Config
+    workdir: Path
+    mesh: Mesh
+    problem: Problem
+    manifest: dict[str, Any]
+    validation: Validation | None
+    checkpoints: Checkpoints
+    telemetry: Telemetry
+    progress: Progress
+    should_stop: Callable[[int], bool]
+
+    def save(self, step: int, state: TrainState) -> None:
+        """Saves a checkpoint with what it was made from."""
+        about = {"config": self.config.to_dict(), "versions": versions(), "data": self.manifest["splits"]}
+        self.checkpoints.save(step, state, about)
+
+
+def train(
+    config: Config,
+    workdir: Path,
+    progress: Progress,
+    should_stop: Callable[[int], bool] = lambda step: False,
+    devices: list[jax.Device] | None = None,
+) -> TrainState:
+    """Trains from the newest checkpoint in `workdir`, or from the start, to the end; leaves `workdir/model`.
+
+    Args:
+        config: a recipe; see configs/places2.py for the keys.
+        workdir: folder of the run, created if missing.
+        progress: where the run shows how it goes.
+        should_stop: asked after every step, with the number of steps done.
+        devices: all, unless given.
+
+    Raises: UserError for what a user can mend; Stopped after saving, if should_stop said so;
+        FloatingPointError if a loss is not finite.
+    """
+    check(config)
+    mesh = make_mesh(devices)
+    check_batch_size(config.batch_size, mesh)
+    data_dir = Path(config.data_dir)
+    manifest = read_manifest(data_dir)
+    records = open_split(data_dir, manifest, "train")
+    problem = build_problem(config, tuple(manifest["splits"]["train"]["mean_color"]))
+    plan = stages(config)
+    total = plan[-1].stop
+    try:
+        workdir.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"cannot use {workdir} as --workdir: {error.strerror}; choose another") from error
+    samples = training_samples(
+        records,
+        seed=config.seed,
+        short_side_px=config.short_side_px,
+        crop_px=config.crop_px,
+        flip=config.flip,
+        hole_px=config.hole_px,
+        window_px=config.window_px,
+    )
+    stage_ends = [stage.stop for stage in plan if stage.stop > stage.start]
+    with Checkpoints(workdir / "checkpoints", config.keep_checkpoints, stage_ends) as checkpoints:
+        progress.say(f"{mesh.size} x {mesh.devices.flat[0].device_kind}, {len(records)} photographs, {workdir}")
+        state, step = _first_state(config, problem, checkpoints, mesh, progress)
+        with atomic_file(workdir / "config.json") as partial:
+            partial.write_text(json.dumps(config.to_dict(), indent=2) + "\n")
+        with Telemetry(workdir, step) as telemetry, progress:
+            validation = _open_validation(config, problem, data_dir, manifest, mesh, progress)
+            run = Run(
+                config, workdir, mesh, problem, manifest, validation, checkpoints, telemetry, progress, should_stop
+            )
+            ahead = batches(samples, batch_size=config.batch_size, start_step=step, stop_step=total)
+            for stage in plan:
+                if max(step, stage.start) < stage.stop:
+                    state = _run_stage(run, stage, state, max(step, stage.start), ahead)
+                    run.save(stage.stop, state)
+                    export_model(workdir / "model", config, problem, state, manifest)
+            if step >= total:  # nothing left to do, but the run may have been stopped before it wrote the model
+                progress.say(f"all {total} steps are done already")
+                export_model(workdir / "model", config, problem, state, manifest)
+    return state
+
+
+def _run_stage(run: Run, stage: Stage, state: TrainState, first: int, ahead: Iterator[Batch]) -> TrainState:
+    """Steps `first` ... `stage.stop` - 1."""
+    config = run.config
+    step_on_mesh = map_over_mesh(functools.partial(stage.step, problem=run.problem), run.mesh)
+    run.progress.start_stage(stage, first)
+    meter, interval = Meter(), []
+    previous: dict[str, jax.Array] | None = None
+    for done in range(first + 1, stage.stop + 1):
+        asked = time.perf_counter()
+        batch = next(ahead)
+        waited = time.perf_counter() - asked
+        placed = put_batch(run.mesh, batch)
+        with jax.transfer_guard("disallow"):  # a hidden copy would cost speed every step
+            state, metrics = step_on_mesh(state, placed)
+        if previous is not None:
+            # Read one step late: the device computes this step while the host reads the last one's figures.
+            interval.append(_read(previous, done - 1, stage))
+        previous = metrics
+        meter.count(config.batch_size, waited)
+        last, stop = done == stage.stop, run.should_stop(done)
+        log, validate, save = (
+            last or done % every == 0
+            for every in (config.log_every_steps, config.validate_every_steps, config.checkpoint_every_steps)
+        )
+        if log or validate or save or stop:
+            interval.append(_read(previous, done, stage))
+            previous = None
+        if log:
+            values = _means(interval) | meter.read()
+            run.telemetry.scalars(done, stage.number, values)
+            run.progress.log(done, values)
+            interval.clear()
+        if save or stop:
+            run.save(done, state)
+        if validate and run.validation is not None:
+            scores, grid = run.validation(state.completion)
+            run.telemetry.scalars(done, stage.number, scores)
+            run.telemetry.grid(done, grid)
+            run.progress.log_validation(done, scores)
+        if stop:
+            raise Stopped(f"stopped after step {done}, saved in {run.workdir}; the same command continues")
+        if log or validate or save or done == first + 1:  # the first step compiles
+            meter.restart()
+        run.progress.advance(done)
+    return state
+
+
+def _first_state(
+    config: Config, problem: Problem, checkpoints: Checkpoints, mesh: Mesh, progress: Progress
+) -> tuple[TrainState, int]:
+    """The newest checkpoint's state, or the initial one; and its step."""
+    state = put_replicated(mesh, initial_state(config, problem))
+    step = checkpoints.latest_step()
+    if step is not None:
+        progress.say(f"continuing from the checkpoint of step {step}")
+        return checkpoints.restore(step, state), step
+    if config.init_from:
+        progress.say(f"starting from the weights in {config.init_from}")
+        state = put_replicated(mesh, initialised_from(Path(config.init_from), state))
+    return state, 0
+
+
+def _open_validation(
+    config: Config, problem: Problem, data_dir: Path, manifest: dict[str, Any], mesh: Mesh, progress: Progress
+) -> Validation | None:
+    if "val" not in manifest["splits"]:
+        progress.say(f"{data_dir} has no split 'val': training goes on without validation scores and grids")
+        return None
+    samples = fixed_samples(
+        open_split(data_dir, manifest, "val"),
+        count=config.validation_samples,
+        short_side_px=config.short_side_px[0],
+        crop_px=config.crop_px,
+        hole_px=config.hole_px,
+        window_px=config.window_px,
+    )
+    return Validation(problem.completion, samples, config.batch_size, config.grid_samples, mesh)
+
+
+def _read(metrics: dict[str, jax.Array], step: int, stage: Stage) -> dict[str, float]:
+    values = {name: float(value) for name, value in jax.device_get(metrics).items()}
+    for name, value in values.items():
+        if not math.isfinite(value):
+            raise FloatingPointError(
+                f"{name} is {value} at step {step} (stage {stage.number}, {stage.name}); the last checkpoint is "
+                "from before; try a smaller learning rate, or float32 if this was bfloat16"
+            )
+    return values
+
+
+def _means(interval: list[dict[str, float]]) -> dict[str, float]:
+    return {name: float(np.mean([values[name] for values in interval])) for name in interval[0]}

@@ -1,0 +1,58 @@
+"""Devices: a one-dimensional mesh that splits the batch, steps mapped over it, arrays placed on it."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import jax
+import numpy as np
+from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+
+from glcic_jax.data.batch import Batch
+from glcic_jax.errors import UserError
+
+AXIS = "data"
+
+
+def make_mesh(devices: list[jax.Device] | None = None) -> Mesh:
+    """A mesh over all devices of all processes, or over the given ones."""
+    devices = jax.devices() if devices is None else devices
+    # Auto axes: the default, explicit ones, reject plain NumPy inputs.
+    return Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
+
+
+def check_batch_size(batch_size: int, mesh: Mesh) -> None:
+    """Raises UserError if the devices do not divide the batch."""
+    if batch_size < 1 or batch_size % mesh.size:
+        below, above = batch_size // mesh.size * mesh.size, -(-max(1, batch_size) // mesh.size) * mesh.size
+        fitting = " or ".join(str(size) for size in (below, above) if size > 0)
+        raise UserError(
+            f"config.batch_size is {batch_size}, which {mesh.size} devices do not divide; use {fitting}"
+        )
+
+
+def map_over_mesh(step: Callable[..., Any], mesh: Mesh) -> Callable[[Any, Batch], Any]:
+    """Compiles a step `(state, batch) -> (state, metrics)`: state on every device, the batch split, state donated."""
+    mapped = jax.shard_map(
+        step,
+        mesh=mesh,
+        in_specs=(PartitionSpec(), PartitionSpec(AXIS)),
+        out_specs=(PartitionSpec(), PartitionSpec()),
+    )
+    return jax.jit(mapped, donate_argnums=0)
+
+
+def replicated(mesh: Mesh) -> NamedSharding:
+    """Sharding of what every device holds whole."""
+    return NamedSharding(mesh, PartitionSpec())
+
+
+def put_batch(mesh: Mesh, batch: Batch) -> Batch:
+    """Places this process's share of a batch; the result is the global batch."""
+    sharding = NamedSharding(mesh, PartitionSpec(AXIS))
+    return Batch(*(jax.make_array_from_process_local_data(sharding, field) for field in batch))
+
+
+def put_replicated(mesh: Mesh, tree: Any) -> Any:
+    """Places a copy of every leaf on every device."""
+    return jax.tree.map(functools.partial(jax.device_put, device=replicated(mesh)), tree)

@@ -1,0 +1,86 @@
+"""What a run shows on the terminal: a live line where there is one, plain lines in a log."""
+
+from types import TracebackType
+from typing import Self
+
+import rich.progress
+from rich.console import Console
+from rich.markup import escape
+
+from glcic_jax.training.setup import Stage
+
+
+class Progress:
+    """Live line with stage, step, losses, rate and time left; lines of text above it. A context manager."""
+
+    def __init__(self, console: Console):
+        """console: where to write."""
+        self._console = console
+        self._bar = rich.progress.Progress(
+            rich.progress.TextColumn("{task.description}"),
+            rich.progress.BarColumn(bar_width=20),
+            rich.progress.MofNCompleteColumn(),
+            rich.progress.TimeRemainingColumn(),
+            rich.progress.TextColumn("{task.fields[figures]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._task: rich.progress.TaskID | None = None
+        self._stage: Stage | None = None
+
+    def say(self, text: str) -> None:
+        """A line of its own."""
+        self._console.print(text, highlight=False, markup=False, soft_wrap=True)
+
+    def start_stage(self, stage: Stage, first: int) -> None:
+        """A stage begins, or goes on after `first` steps of the run."""
+        self._stage = stage
+        if self._task is not None:
+            self._bar.remove_task(self._task)
+        self.say(f"stage {stage.number} ({stage.name}): steps {first} to {stage.stop}; the first one compiles")
+        self._task = self._bar.add_task(
+            f"stage {stage.number} {stage.name}",
+            total=stage.stop - stage.start,
+            completed=first - stage.start,
+            figures="",
+        )
+
+    def advance(self, done: int) -> None:
+        """`done` steps of the run are done."""
+        if self._task is not None and self._stage is not None:
+            self._bar.update(self._task, completed=done - self._stage.start)
+
+    def log(self, step: int, values: dict[str, float]) -> None:
+        """The figures of an interval."""
+        figures = ", ".join(f"{_SHORT[name]} {value:.4g}" for name, value in values.items() if name in _SHORT)
+        if self._task is not None:
+            self._bar.update(self._task, figures=escape(figures))
+        if not self._console.is_terminal:
+            self.say(f"step {step}: {figures}")
+
+    def log_validation(self, step: int, scores: dict[str, float]) -> None:
+        """The scores on the validation samples."""
+        self.say(f"step {step}: validation in-hole L1 {scores['hole_l1']:.4f}, PSNR {scores['hole_psnr']:.2f} dB")
+
+    def __enter__(self) -> Self:
+        self._bar.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._bar.stop()
+
+
+_SHORT = {
+    "completion_loss": "C squared error",
+    "adversarial_loss": "C adversarial",
+    "discriminator_loss": "D",
+    "accuracy_real": "D right on real",
+    "accuracy_completed": "on completed",
+    "images_per_second": "images/s",
+    "data_wait_share": "data wait",
+}

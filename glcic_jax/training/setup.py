@@ -1,0 +1,148 @@
+"""From a recipe to the objects of a run. The only place, with the loop, that knows the config's keys."""
+
+import functools
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import ml_collections
+import optax
+
+from glcic_jax.errors import UserError
+from glcic_jax.models.completion import STRIDE_PX, CompletionNetwork
+from glcic_jax.models.discriminator import BRANCH_CHANNELS, ContextDiscriminator
+from glcic_jax.training.mesh import AXIS
+from glcic_jax.training.state import TrainState, create_state
+from glcic_jax.training.step import Problem, completion_step, discriminator_step, joint_step
+
+Config = ml_collections.ConfigDict
+
+_DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+
+
+class Stage(NamedTuple):
+    """One of the three stages: steps `start` ... `stop` - 1 of the run."""
+
+    number: int
+    name: str
+    step: Any
+    start: int
+    stop: int
+
+
+def stages(config: Config) -> list[Stage]:
+    """The three stages in order; any may have 0 steps."""
+    found, start = [], 0
+    for number, name, step, steps in (
+        (1, "completion", completion_step, config.completion_steps),
+        (2, "discriminator", discriminator_step, config.discriminator_steps),
+        (3, "joint", joint_step, config.joint_steps),
+    ):
+        found.append(Stage(number, name, step, start, start + steps))
+        start += steps
+    return found
+
+
+def check(config: Config) -> None:
+    """Raises UserError naming the first key whose value cannot work."""
+
+    def require(fits: bool, key: str, why: str) -> None:
+        if not fits:
+            raise UserError(f"config.{key} is {config[key]!r}; {why}")
+
+    for key in ("short_side_px", "hole_px"):
+        require(
+            isinstance(config[key], tuple) and len(config[key]) == 2 and 0 < config[key][0] <= config[key][1],
+            key,
+            "it must be a range (smallest, largest) in pixels",
+        )
+    for key in ("completion_steps", "discriminator_steps", "joint_steps", "balance_gradients_steps"):
+        require(config[key] >= 0, key, "it cannot be negative")
+    for key in ("log_every_steps", "validate_every_steps", "checkpoint_every_steps", "keep_checkpoints",
+                "validation_samples", "grid_samples"):  # fmt: skip
+        require(config[key] >= 1, key, "it must be at least 1")
+    require(
+        config.completion_steps + config.discriminator_steps + config.joint_steps > 0,
+        "completion_steps",
+        "and the other stages have no steps either; give at least one stage some",
+    )
+    require(
+        config.crop_px > 0 and config.crop_px % STRIDE_PX == 0, "crop_px", f"it must be a multiple of {STRIDE_PX}"
+    )
+    require(
+        config.short_side_px[0] >= config.crop_px,
+        "short_side_px",
+        f"it must not go below config.crop_px, which is {config.crop_px}",
+    )
+    require(
+        0 < config.window_px <= config.crop_px,
+        "window_px",
+        f"it must lie in 1 to config.crop_px, which is {config.crop_px}",
+    )
+    require(
+        config.hole_px[1] <= config.window_px,
+        "hole_px",
+        f"holes must fit into config.window_px, which is {config.window_px}",
+    )
+    require(config.compute_dtype in _DTYPES, "compute_dtype", f"it must be one of {', '.join(_DTYPES)}")
+    for depth in ("global_depth", "local_depth"):
+        value = config.discriminator[depth]
+        if value is not None and not 1 <= value <= len(BRANCH_CHANNELS):
+            raise UserError(
+                f"config.discriminator.{depth} is {value}; it must lie in 1 to {len(BRANCH_CHANNELS)}"
+            )
+
+
+def build_problem(config: Config, mean_color: tuple[float, float, float]) -> Problem:
+    """Networks and optimisers of a recipe. Raises: UserError for values that they refuse."""
+    common = {
+        "dtype": _DTYPES[config.compute_dtype],
+        "statistics_axis": AXIS if config.sync_batch_norm else None,
+    }
+    completion = dict(config.completion)
+    try:
+        completion["hole_fill"] = float(completion["hole_fill"])
+    except ValueError:
+        pass  # one of the named fills
+    try:
+        c = CompletionNetwork(**completion, mean_color=mean_color, **common)
+    except ValueError as error:
+        raise UserError(f"config.completion: {error}") from error
+    return Problem(
+        completion=c,
+        discriminator=ContextDiscriminator(**dict(config.discriminator), **common),
+        completion_optimizer=_optimizer(config, "completion_optimizer"),
+        discriminator_optimizer=_optimizer(config, "discriminator_optimizer"),
+        window_px=config.window_px,
+        alpha=config.alpha,
+        saturating=config.saturating_adversarial_loss,
+        balance_gradients_steps=config.balance_gradients_steps,
+        joint_start_step=stages(config)[-1].start,
+    )
+
+
+def initial_state(config: Config, problem: Problem) -> TrainState:
+    """The state at step 0, from config.seed alone; compiled, so that no layer runs one by one."""
+    create = functools.partial(
+        create_state,
+        completion=problem.completion,
+        discriminator=problem.discriminator,
+        completion_optimizer=problem.completion_optimizer,
+        discriminator_optimizer=problem.discriminator_optimizer,
+        crop_px=config.crop_px,
+        window_px=config.window_px,
+    )
+    return jax.jit(create)(jax.random.key(config.seed))
+
+
+def _optimizer(config: Config, key: str) -> optax.GradientTransformation:
+    """config.KEY holds the name of an Optax optimiser and its arguments."""
+    arguments = dict(config[key])
+    name = arguments.pop("name")
+    make = getattr(optax, name, None)
+    if make is None:
+        raise UserError(f"config.{key}.name is {name!r}, which Optax does not have; take adadelta or adam")
+    try:
+        return make(**arguments)
+    except TypeError as error:
+        raise UserError(f"config.{key}: Optax's {name} does not take these arguments ({error})") from error

@@ -1,0 +1,90 @@
+"""What a run tells: scalars to TensorBoard and a JSONL file, picture grids as PNG files and to TensorBoard."""
+
+import json
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from tensorboardX import SummaryWriter
+
+from glcic_jax.atomic import atomic_file
+from glcic_jax.data.images import write_image
+
+METRICS = "metrics.jsonl"
+
+
+class Telemetry:
+    """Writers below a run's folder; a context manager."""
+
+    def __init__(self, workdir: Path, start_step: int):
+        """Continues after `start_step`; what an interrupted run wrote beyond it will be written again."""
+        self._grids = workdir / "grids"
+        self._grids.mkdir(exist_ok=True)
+        metrics = workdir / METRICS
+        _forget_after(metrics, start_step)
+        self._metrics = metrics.open("a")
+        self._tensorboard = SummaryWriter(str(workdir / "tensorboard"), purge_step=start_step + 1)
+
+    def scalars(self, step: int, stage: int, values: dict[str, float]) -> None:
+        """One line of the JSONL file: {"step", "stage", "time", and the values}."""
+        line = {"step": step, "stage": stage, "time": round(time.time(), 3), **values}
+        self._metrics.write(json.dumps(line) + "\n")
+        self._metrics.flush()
+        for name, value in values.items():
+            self._tensorboard.add_scalar(name, value, step)
+
+    def grid(self, step: int, image: np.ndarray) -> None:
+        """A picture: uint8 (H, W, 3)."""
+        write_image(self._grids / f"{step:08d}.png", image)
+        self._tensorboard.add_image("grid", image, step, dataformats="HWC")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._metrics.close()
+        self._tensorboard.close()
+
+
+class Meter:
+    """Images per second, and the share of time spent waiting for data, since the last reading."""
+
+    def __init__(self) -> None:
+        self.restart()
+
+    def restart(self) -> None:
+        """Starts an interval: after a compilation, a validation, a reading."""
+        self._start, self._waited, self._images = time.perf_counter(), 0.0, 0
+
+    def count(self, images: int, waited_secs: float) -> None:
+        """One step done."""
+        self._images += images
+        self._waited += waited_secs
+
+    def read(self) -> dict[str, float]:
+        """The interval's figures; none if nothing was counted in it."""
+        if not self._images:
+            return {}
+        elapsed = time.perf_counter() - self._start
+        return {"images_per_second": self._images / elapsed, "data_wait_share": self._waited / elapsed}
+
+
+def _forget_after(metrics: Path, step: int) -> None:
+    if not metrics.exists():
+        return
+    kept = []
+    for line in metrics.read_text().splitlines():
+        try:
+            if json.loads(line)["step"] <= step:
+                kept.append(line)
+        except ValueError:  # cut off in the middle by a kill
+            continue
+    with atomic_file(metrics) as partial:
+        partial.write_text("".join(line + "\n" for line in kept))
