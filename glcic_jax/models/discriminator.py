@@ -83,8 +83,7 @@ def crop_windows(images: jax.Array, origins: jax.Array, size_px: int) -> jax.Arr
     """Cuts one square window a sample: images (N, H, W, C), origins int32 (N, 2) as (y, x) -> (N, size, size, C)."""
 
     def one(image: jax.Array, origin: jax.Array) -> jax.Array:
-        return jax.lax.dynamic_slice(
-            image, (origin[0], origin[1], 0), (size_px, size_px, image.shape[-1])
-        )
+        start = (*origin, jnp.zeros_like(origin[0]))
+        return jax.lax.dynamic_slice(image, start, (size_px, size_px, image.shape[-1]))
 
     return jax.vmap(one)(images, origins)

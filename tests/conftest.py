@@ -1,0 +1,94 @@
+"""Strict switches for all tests, set before JAX starts: eight fake CPU devices, so that sharding is really exercised."""
+
+import os
+
+os.environ["JAX_PLATFORMS"] = "cpu"
+os.environ["JAX_NUM_CPU_DEVICES"] = "8"
+
+import io
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from rich.console import Console
+
+from glcic_jax.cli.recipes import load_recipe
+from glcic_jax.data.prepare import prepare
+from glcic_jax.data.sources import entries
+
+ROOT = Path(__file__).parents[1]
+FIXTURES = Path(__file__).parent / "fixtures"
+
+
+@pytest.fixture
+def float64():
+    """64-bit arithmetic, for equalities that float32's rounding would blur."""
+    import jax
+
+    with jax.enable_x64(True):
+        yield
+
+
+def photograph(seed: int, height: int = 80, width: int = 96) -> np.ndarray:
+    """A smooth random picture, uint8 (H, W, 3)."""
+    coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
+    return np.array(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+
+
+def encoded(image: np.ndarray, kind: str = "JPEG") -> bytes:
+    """The bytes of an image file."""
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, kind)
+    return buffer.getvalue()
+
+
+@pytest.fixture(scope="session")
+def photographs(tmp_path_factory) -> Path:
+    """A folder with 40 small photographs in two subfolders."""
+    folder = tmp_path_factory.mktemp("photographs")
+    for index in range(40):
+        path = folder / "ab"[index % 2] / f"{index:02d}.jpg"
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(encoded(photograph(index)))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def shards(photographs, tmp_path_factory) -> Path:
+    """Those photographs prepared, a fifth of them as val."""
+    folder = tmp_path_factory.mktemp("shards")
+    prepare("photographs", entries(photographs), folder / "set", None, 0.2, 512, lambda: None)
+    return folder / "set"
+
+
+@pytest.fixture
+def tiny(shards):
+    """A recipe small enough to train in seconds, and eight samples a step, one for each device."""
+    config = load_recipe(
+        ROOT / "configs" / "quickstart.py",
+        [
+            f"--config.data_dir={shards}",
+            "--config.batch_size=8",
+            "--config.completion_steps=4",
+            "--config.discriminator_steps=3",
+            "--config.joint_steps=3",
+            "--config.short_side_px=(40, 48)",
+            "--config.crop_px=32",
+            "--config.hole_px=(8, 16)",
+            "--config.window_px=16",
+            "--config.completion.width_multiplier=0.03125",
+            "--config.discriminator.width_multiplier=0.03125",
+            "--config.log_every_steps=2",
+            "--config.validate_every_steps=5",
+            "--config.validation_samples=8",
+            "--config.checkpoint_every_steps=5",
+        ],
+    )
+    return config
+
+
+@pytest.fixture
+def quiet() -> Console:
+    """A console whose text nobody sees."""
+    return Console(file=io.StringIO())
