@@ -27,7 +27,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.completion.width_multiplier = 0.25
     config.discriminator.width_multiplier = 0.25
     # Adam: in so few steps Adadelta's large ones leave the running statistics behind.
-    config.completion_optimizer = ml_collections.ConfigDict({"name": "adam", "learning_rate": 1e-3})
+    config.completion_optimizer = ml_collections.ConfigDict({"name": "adam", "learning_rate": 3e-4})
     config.discriminator_optimizer = ml_collections.ConfigDict({"name": "adam", "learning_rate": 1e-4})
     config.log_every_steps = 10
     config.validate_every_steps = 50

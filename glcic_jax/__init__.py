@@ -1,8 +1,8 @@
 """Globally and locally consistent image completion (GLCIC) in JAX.
 
-    network, variables, card = glcic_jax.load("runs/places2/model")
-    output = network.apply(variables, image, mask)       # image in [0, 1], mask 1 = hole
-    completed = glcic_jax.composite(output, image, mask)
+network, variables, card = glcic_jax.load("runs/places2/model")
+output = network.apply(variables, image, mask)       # image in [0, 1], mask 1 = hole
+completed = glcic_jax.composite(output, image, mask)
 """
 
 import importlib

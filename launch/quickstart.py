@@ -5,7 +5,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from glcic_jax.cli.main import run  # noqa: E402
+from glcic_jax.cli.main import run
 
 if __name__ == "__main__":
     sys.exit(run("quickstart", sys.argv[1:]))

@@ -1,4 +1,4 @@
-"""Strict switches for all tests, set before JAX starts: eight fake CPU devices, so that sharding is really exercised."""
+"""Strict switches for all tests, set before JAX starts: eight fake CPU devices, so that sharding is exercised."""
 
 import os
 
@@ -65,7 +65,7 @@ def shards(photographs, tmp_path_factory) -> Path:
 @pytest.fixture
 def tiny(shards):
     """A recipe small enough to train in seconds, and eight samples a step, one for each device."""
-    config = load_recipe(
+    return load_recipe(
         ROOT / "configs" / "quickstart.py",
         [
             f"--config.data_dir={shards}",
@@ -85,7 +85,6 @@ def tiny(shards):
             "--config.checkpoint_every_steps=5",
         ],
     )
-    return config
 
 
 @pytest.fixture

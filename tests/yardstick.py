@@ -1,5 +1,7 @@
 """Names and layouts of the PyTorch yardstick's arrays, turned into ours."""
 
+import re
+
 import numpy as np
 
 
@@ -9,7 +11,7 @@ def completion_variables(arrays: dict[str, np.ndarray], prefix: str) -> dict:
     stats: dict = {}
     for name, value in _below(arrays, prefix):
         module, kind = name.split(".")
-        number = module.lstrip("convdebn")
+        number = re.sub(r"\D", "", module)
         if module.startswith("bn"):
             _norm(params, stats, f"norm{number}", kind, value)
         elif kind == "bias":
@@ -46,9 +48,7 @@ def discriminator_variables(arrays: dict[str, np.ndarray], prefix: str) -> dict:
             depth = max(int(k[len(f"{branch}_conv") :]) for k in params if k.startswith(f"{branch}_conv"))
             channels = params[f"{branch}_conv{depth}"]["kernel"].shape[-1]
             side = int((value.shape[1] / channels) ** 0.5)
-            entry["kernel"] = (
-                value.reshape(-1, channels, side, side).transpose(2, 3, 1, 0).reshape(-1, len(value))
-            )
+            entry["kernel"] = value.reshape(-1, channels, side, side).transpose(2, 3, 1, 0).reshape(-1, len(value))
     return {"params": params, "batch_stats": stats}
 
 

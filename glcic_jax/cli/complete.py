@@ -13,7 +13,10 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--image", required=True, type=Path, help="the photograph")
     parser.add_argument("--mask", required=True, type=Path, help="image of the same size: white = hole")
     parser.add_argument(
-        "--output", required=True, type=Path, help="where to write; PNG keeps the known pixels exactly, JPEG does not"
+        "--output",
+        required=True,
+        type=Path,
+        help="where to write; PNG keeps the known pixels exactly, JPEG does not",
     )
     options = parser.parse_args(arguments)
     require_writable(options.output)

@@ -41,7 +41,14 @@ def main(arguments: list[str]) -> int:
         raise UserError(f"--max_short_side_px is {options.max_short_side_px}; it must be at least 1")
     if options.split is not None and not re.fullmatch(r"[A-Za-z0-9_]+", options.split):
         raise UserError(f"--split is {options.split!r}; use letters and digits, such as train or val")
-    run(options.source, options.output, options.split, options.val_fraction, options.max_short_side_px, Console())
+    run(
+        options.source,
+        options.output,
+        options.split,
+        options.val_fraction,
+        options.max_short_side_px,
+        Console(),
+    )
     return 0
 
 

@@ -16,7 +16,6 @@ PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.pn
 SHORT_SIDE_PX = 256
 TILE_PX = 128
 STRIDE_PX = 32  # of overlapping training tiles
-HOLES_PER_TILE = 4
 
 
 def main(arguments: list[str]) -> int:
@@ -89,7 +88,10 @@ def _starts(length_px: int, stride_px: int) -> list[int]:
 
 
 def complete_test_tiles(workdir: Path) -> dict[str, float]:
-    """Completes holes in the test tiles, writes the picture, returns the mean in-hole PSNR of each method in dB."""
+    """Completes a hole in each crop-sized square of the test tiles, and writes the picture.
+
+    Returns: the mean in-hole PSNR of each method in dB, and the number of "holes".
+    """
     import cv2
 
     import glcic_jax
@@ -99,14 +101,16 @@ def complete_test_tiles(workdir: Path) -> dict[str, float]:
     from glcic_jax.inference.completer import complete
 
     network, variables, card = glcic_jax.load(workdir / "model")
+    side, hole_px = card["trained"]["crop_px"], card["trained"]["hole_px"]
     mean = (np.array(network.mean_color) * 255).round().astype(np.uint8)
     scores: dict[str, list[float]] = {"mean colour": [], "OpenCV Telea": [], "this model": []}
     shown: list[list[np.ndarray]] = [[], [], [], []]
     rng = np.random.default_rng(0)
     for path in sorted((workdir / "photographs" / "val").iterdir()):
-        image = read_image(path)
-        for number in range(HOLES_PER_TILE):
-            mask = mask_of(rectangle(rng, TILE_PX, card["trained"]["hole_px"]), TILE_PX)
+        tile = read_image(path)
+        for index, corner in enumerate(np.ndindex(TILE_PX // side, TILE_PX // side)):
+            y, x = (side * c for c in corner)
+            image, mask = tile[y : y + side, x : x + side], mask_of(rectangle(rng, side, hole_px), side)
             results = {
                 "mean colour": np.where(mask > 0, mean, image),
                 "OpenCV Telea": cv2.inpaint(image, mask, 3, cv2.INPAINT_TELEA),
@@ -115,12 +119,11 @@ def complete_test_tiles(workdir: Path) -> dict[str, float]:
             for name, result in results.items():
                 batch = (array[None] for array in (result / 255, image / 255, mask))
                 scores[name].append(float(hole_psnr(*batch)[0]))
-            if number == 0:
+            if index == 0:
                 hole = np.where(mask > 0, 255, image).astype(np.uint8)
-                for row, picture in zip(
-                    shown, (image, hole, results["this model"], results["OpenCV Telea"]), strict=True
-                ):
-                    row.append(picture)
+                pictures = (image, hole, results["this model"], results["OpenCV Telea"])
+                for row, picture in zip(shown, pictures, strict=True):
+                    row.append(picture.repeat(2, axis=0).repeat(2, axis=1))  # small: shown twice as large
     write_image(workdir / "completions.png", contact_sheet(shown))
     means = {name: float(np.mean(values)) for name, values in scores.items()}
     return means | {"holes": float(len(scores["this model"]))}

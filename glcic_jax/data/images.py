@@ -47,7 +47,8 @@ def encode_record(data: bytes, max_short_side_px: int) -> Record:
     scale = max_short_side_px / min(image.size)
     if scale < 1:
         image = image.resize(
-            (max(1, round(image.width * scale)), max(1, round(image.height * scale))), Image.Resampling.LANCZOS
+            (max(1, round(image.width * scale)), max(1, round(image.height * scale))),
+            Image.Resampling.LANCZOS,
         )
         untouched = False
     if not untouched:

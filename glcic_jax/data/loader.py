@@ -53,7 +53,13 @@ def training_samples(
 
 
 def fixed_samples(
-    records: Sequence[bytes], *, count: int, short_side_px: int, crop_px: int, hole_px: tuple[int, int], window_px: int
+    records: Sequence[bytes],
+    *,
+    count: int,
+    short_side_px: int,
+    crop_px: int,
+    hole_px: tuple[int, int],
+    window_px: int,
 ) -> Batch:
     """The first `count` records of a validation set, cropped at the centre, each with a hole that never changes."""
     samples = []
@@ -112,6 +118,7 @@ def crop(image: np.ndarray, short_side_px: int, crop_px: int, place: tuple[float
         place: where, in [0, 1) from top and left; 0.5 is the centre.
 
     Returns: uint8 (crop_px, crop_px, 3).
+
     """
     h, w = image.shape[:2]
     side = max(1, round(crop_px * min(h, w) / short_side_px))

@@ -56,6 +56,7 @@ def prepare(
 
     Returns: the manifest as written.
     Raises: UserError if nothing readable was found, or the output holds one of the splits already.
+
     """
     manifest = read_manifest(output) if (output / MANIFEST).exists() else new_manifest()
     if split in manifest["splits"]:
@@ -71,16 +72,13 @@ def prepare(
         images, duplicates = _deduplicated(spool)
         left_out += duplicates
         if not images:
-            reasons = f"; the first of {len(left_out)} files, {left_out[0]['name']}: {left_out[0]['reason']}"
-            raise UserError(
-                f"no readable image in {source_name}{reasons if left_out else ' (it is empty)'}; "
-                "give a folder or tar of photographs"
-            )
+            why = " (it is empty)"
+            if left_out:
+                why = f"; the first of {len(left_out)} files, {left_out[0]['name']}: {left_out[0]['reason']}"
+            raise UserError(f"no readable image in {source_name}{why}; give a folder or tar of photographs")
         splits = _choose_splits(images, split, val_fraction)
         for name in set(splits.values()) & set(manifest["splits"]):
-            raise UserError(
-                f"{output} already holds the split {name!r}; choose another --output, or --split=NAME"
-            )
+            raise UserError(f"{output} already holds the split {name!r}; choose another --output, or --split=NAME")
         manifest["splits"] |= _write_splits(spool, output, splits)
     except BaseException:
         shutil.rmtree(output if new_folder else spool)
@@ -94,7 +92,11 @@ def prepare(
 
 
 def _spool(
-    entries: Iterable[Entry], spool: Path, split: str | None, max_short_side_px: int, on_file: Callable[[], None]
+    entries: Iterable[Entry],
+    spool: Path,
+    split: str | None,
+    max_short_side_px: int,
+    on_file: Callable[[], None],
 ) -> list[dict[str, str]]:
     """Encodes all images into bucket files by content hash; returns what was left out and why."""
     left_out = []
@@ -147,9 +149,7 @@ def _deduplicated(spool: Path) -> tuple[dict[bytes, tuple[str, str]], list[dict[
     return images, left_out
 
 
-def _choose_splits(
-    images: dict[bytes, tuple[str, str]], split: str | None, val_fraction: float
-) -> dict[bytes, str]:
+def _choose_splits(images: dict[bytes, tuple[str, str]], split: str | None, val_fraction: float) -> dict[bytes, str]:
     """Split of each content."""
     splits = {digest: of for digest, (_, of) in images.items()}
     if split or val_fraction == 0 or len(images) < 2 or "val" in splits.values():

@@ -60,6 +60,4 @@ def _tar(source: Path) -> Iterator[Entry]:
                     assert opened is not None  # regular files always open
                     yield Entry(member.name, opened.read())
     except (tarfile.TarError, EOFError, OSError) as error:
-        raise UserError(
-            f"{source} is not a whole tar archive ({error}); fetch it again, or give a folder"
-        ) from error
+        raise UserError(f"{source} is not a whole tar archive ({error}); fetch it again, or give a folder") from error

@@ -19,6 +19,7 @@ def complete(network: CompletionNetwork, variables: Variables, image: np.ndarray
 
     Returns: uint8 (H, W, 3).
     Raises: UserError if the sizes differ or the mask is empty.
+
     """
     h, w = image.shape[:2]
     if mask.shape[:2] != (h, w):

@@ -93,6 +93,7 @@ class CompletionNetwork(nn.Module):
 
         Returns: (..., H, W, 3) float in [0, 1], float32 or finer.
         Raises: ValueError if shapes do not fit or H or W is no multiple of 4; TypeError if image is not float.
+
         """
         _check(image, mask)
         shape = image.shape
@@ -103,9 +104,7 @@ class CompletionNetwork(nn.Module):
             if layer.transposed:
                 x = TransposedConv(channels, name=f"conv{number}", **common)(x)
             else:
-                x = Conv(
-                    channels, layer.kernel_px, layer.stride, layer.dilation, name=f"conv{number}", **common
-                )(x)
+                x = Conv(channels, layer.kernel_px, layer.stride, layer.dilation, name=f"conv{number}", **common)(x)
             x = batch_norm(f"norm{number}", train, self.statistics_axis, self.dtype)(x)
             x = activation(x, self.negative_slope)
         x = Conv(3, 3, name=f"conv{len(TABLE_1) + 1}", **common)(x)

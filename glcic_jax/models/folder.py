@@ -7,7 +7,7 @@ from typing import Any
 
 import flax.traverse_util
 import jax
-import numpy as np
+import jax.numpy as jnp
 import safetensors
 import safetensors.flax
 
@@ -42,6 +42,7 @@ def save(
         about: further sections of the card (training sizes, provenance, licences), JSON values.
 
     Raises: UserError if the parent folder is missing.
+
     """
     card: dict[str, Any] = {
         "format": FORMAT,
@@ -62,7 +63,7 @@ def save(
             network, variables = pair
             file = partial / f"{role}.safetensors"
             flat = flax.traverse_util.flatten_dict(jax.device_get(variables), sep="/")
-            safetensors.flax.save_file({k: np.ascontiguousarray(v) for k, v in flat.items()}, str(file))
+            safetensors.flax.save_file({k: jnp.asarray(v) for k, v in flat.items()}, str(file))
             card[role] = {"file": file.name, "sha256": _sha256(file), "network": _fields(network)}
         (partial / CARD).write_text(json.dumps(card, indent=2) + "\n")
 
@@ -137,9 +138,7 @@ def _read_variables(folder: Path, entry: dict[str, Any]) -> Variables:
 
 
 def _fields(network: Any) -> dict[str, Any]:
-    return {
-        k: getattr(network, k) for k in network.__dataclass_fields__ if k not in _RUN_FIELDS
-    }
+    return {k: getattr(network, k) for k in network.__dataclass_fields__ if k not in _RUN_FIELDS}
 
 
 def _sha256(file: Path) -> str:

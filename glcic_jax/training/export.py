@@ -12,9 +12,7 @@ from glcic_jax.training.state import TrainState
 from glcic_jax.training.step import Problem
 
 
-def export_model(
-    folder: Path, config: Config, problem: Problem, state: TrainState, manifest: dict[str, Any]
-) -> None:
+def export_model(folder: Path, config: Config, problem: Problem, state: TrainState, manifest: dict[str, Any]) -> None:
     """Writes both networks and a card that says where they come from."""
     train = manifest["splits"]["train"]
     about = {

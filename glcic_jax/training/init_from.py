@@ -23,6 +23,7 @@ def initialised_from(path: Path, state: TrainState) -> TrainState:
         state: the initial state, which says the shapes.
 
     Raises: UserError if nothing is found or the shapes differ.
+
     """
     if (path / model_folder.CARD).is_file():
         completion, discriminator = _from_model(path)

@@ -73,6 +73,7 @@ def train(
 
     Raises: UserError for what a user can mend; Stopped after saving, if should_stop said so;
         FloatingPointError if a loss is not finite.
+
     """
     check(config)
     mesh = make_mesh(devices)
@@ -105,7 +106,16 @@ def train(
         with Telemetry(workdir, step) as telemetry, progress:
             validation = _open_validation(config, problem, data_dir, manifest, mesh, progress)
             run = Run(
-                config, workdir, mesh, problem, manifest, validation, checkpoints, telemetry, progress, should_stop
+                config,
+                workdir,
+                mesh,
+                problem,
+                manifest,
+                validation,
+                checkpoints,
+                telemetry,
+                progress,
+                should_stop,
             )
             ahead = batches(samples, batch_size=config.batch_size, start_step=step, stop_step=total)
             for stage in plan:

@@ -26,9 +26,7 @@ def check_batch_size(batch_size: int, mesh: Mesh) -> None:
     if batch_size < 1 or batch_size % mesh.size:
         below, above = batch_size // mesh.size * mesh.size, -(-max(1, batch_size) // mesh.size) * mesh.size
         fitting = " or ".join(str(size) for size in (below, above) if size > 0)
-        raise UserError(
-            f"config.batch_size is {batch_size}, which {mesh.size} devices do not divide; use {fitting}"
-        )
+        raise UserError(f"config.batch_size is {batch_size}, which {mesh.size} devices do not divide; use {fitting}")
 
 
 def map_over_mesh(step: Callable[..., Any], mesh: Mesh) -> Callable[[Any, Batch], Any]:

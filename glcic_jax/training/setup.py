@@ -1,7 +1,8 @@
 """From a recipe to the objects of a run. The only place, with the loop, that knows the config's keys."""
 
+import contextlib
 import functools
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 import jax
 import jax.numpy as jnp
@@ -15,7 +16,7 @@ from glcic_jax.training.mesh import AXIS
 from glcic_jax.training.state import TrainState, create_state
 from glcic_jax.training.step import Problem, completion_step, discriminator_step, joint_step
 
-Config = ml_collections.ConfigDict
+Config: TypeAlias = ml_collections.ConfigDict
 
 _DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
 
@@ -67,7 +68,9 @@ def check(config: Config) -> None:
         "and the other stages have no steps either; give at least one stage some",
     )
     require(
-        config.crop_px > 0 and config.crop_px % STRIDE_PX == 0, "crop_px", f"it must be a multiple of {STRIDE_PX}"
+        config.crop_px > 0 and config.crop_px % STRIDE_PX == 0,
+        "crop_px",
+        f"it must be a multiple of {STRIDE_PX}",
     )
     require(
         config.short_side_px[0] >= config.crop_px,
@@ -88,9 +91,7 @@ def check(config: Config) -> None:
     for depth in ("global_depth", "local_depth"):
         value = config.discriminator[depth]
         if value is not None and not 1 <= value <= len(BRANCH_CHANNELS):
-            raise UserError(
-                f"config.discriminator.{depth} is {value}; it must lie in 1 to {len(BRANCH_CHANNELS)}"
-            )
+            raise UserError(f"config.discriminator.{depth} is {value}; it must lie in 1 to {len(BRANCH_CHANNELS)}")
 
 
 def build_problem(config: Config, mean_color: tuple[float, float, float]) -> Problem:
@@ -100,10 +101,8 @@ def build_problem(config: Config, mean_color: tuple[float, float, float]) -> Pro
         "statistics_axis": AXIS if config.sync_batch_norm else None,
     }
     completion = dict(config.completion)
-    try:
+    with contextlib.suppress(ValueError):  # unless it is one of the named fills
         completion["hole_fill"] = float(completion["hole_fill"])
-    except ValueError:
-        pass  # one of the named fills
     try:
         c = CompletionNetwork(**completion, mean_color=mean_color, **common)
     except ValueError as error:

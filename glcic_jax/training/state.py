@@ -11,8 +11,7 @@ from glcic_jax.models.completion import CompletionNetwork
 from glcic_jax.models.discriminator import ContextDiscriminator
 
 
-@flax.struct.dataclass
-class NetworkState:
+class NetworkState(flax.struct.PyTreeNode):
     """One network: parameters, BatchNorm's running statistics, the optimiser's state."""
 
     params: Any
@@ -25,8 +24,7 @@ class NetworkState:
         return {"params": self.params, "batch_stats": self.batch_stats}
 
 
-@flax.struct.dataclass
-class TrainState:
+class TrainState(flax.struct.PyTreeNode):
     """Both networks from step 0 on; the stage follows from the step, so the structure never changes.
 
     step: int32 (), number of steps done, over all stages.

@@ -90,9 +90,7 @@ def joint_step(state: TrainState, batch: Batch, *, problem: Problem) -> tuple[Tr
     def adversarial(output: jax.Array) -> jax.Array:
         completed = composite(output, image, mask)
         # This pass leaves D's running statistics as they are.
-        logit, _ = _judge(
-            problem, discriminator.params, discriminator.batch_stats, completed, batch.fake_window
-        )
+        logit, _ = _judge(problem, discriminator.params, discriminator.batch_stats, completed, batch.fake_window)
         return adversarial_loss(logit, problem.saturating).mean()
 
     loss, error_gradient = jax.value_and_grad(squared_error)(output)
@@ -132,18 +130,14 @@ def _updated_discriminator(
     return new, metrics
 
 
-def _complete(
-    problem: Problem, params: Any, stats: Any, image: jax.Array, mask: jax.Array
-) -> tuple[jax.Array, Any]:
+def _complete(problem: Problem, params: Any, stats: Any, image: jax.Array, mask: jax.Array) -> tuple[jax.Array, Any]:
     """C's output in [0, 1] with the batch's statistics, and the moved running statistics."""
     variables = {"params": params, "batch_stats": stats}
     output, moved = problem.completion.apply(variables, image, mask, train=True, mutable=["batch_stats"])
     return output, moved["batch_stats"]
 
 
-def _judge(
-    problem: Problem, params: Any, stats: Any, image: jax.Array, origins: jax.Array
-) -> tuple[jax.Array, Any]:
+def _judge(problem: Problem, params: Any, stats: Any, image: jax.Array, origins: jax.Array) -> tuple[jax.Array, Any]:
     """D's logits (N,) with the batch's statistics, and the moved running statistics."""
     variables = {"params": params, "batch_stats": stats}
     window = crop_windows(image, origins, problem.window_px)
@@ -151,9 +145,7 @@ def _judge(
     return logit, moved["batch_stats"]
 
 
-def _updated(
-    state: NetworkState, optimizer: optax.GradientTransformation, grads: Any, stats: Any
-) -> NetworkState:
+def _updated(state: NetworkState, optimizer: optax.GradientTransformation, grads: Any, stats: Any) -> NetworkState:
     """Averages the gradients over the mesh, once, and applies them."""
     grads = jax.lax.pmean(grads, AXIS)
     updates, opt_state = optimizer.update(grads, state.opt_state, state.params)

@@ -1,6 +1,7 @@
 """How well C completes fixed validation samples: in-hole L1 and PSNR, and a picture grid."""
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
@@ -17,11 +18,16 @@ class Validation:
 
     def __init__(self, network: CompletionNetwork, samples: Batch, batch_size: int, grid_samples: int, mesh: Mesh):
         """samples: as `data.loader.fixed_samples` makes them; batch_size: a multiple of the device count."""
-        self.samples, self._batch_size, self._grid_samples, self._mesh = samples, batch_size, grid_samples, mesh
+        self.samples, self._batch_size, self._grid_samples, self._mesh = (
+            samples,
+            batch_size,
+            grid_samples,
+            mesh,
+        )
 
         def complete(variables: dict, image: jax.Array, mask: jax.Array) -> jax.Array:
             image = image.astype("float32") / 255
-            return composite(network.apply(variables, image, mask), image, mask)
+            return composite(jnp.asarray(network.apply(variables, image, mask)), image, mask)
 
         self._complete = jax.jit(complete)
 
@@ -41,7 +47,10 @@ class Validation:
             psnr.append(hole_psnr(completed, image, mask))
             if first < self._grid_samples:
                 shown.extend(completed[: self._grid_samples - first])
-        scores = {"hole_l1": float(np.concatenate(l1).mean()), "hole_psnr": float(np.concatenate(psnr).mean())}
+        scores = {
+            "hole_l1": float(np.concatenate(l1).mean()),
+            "hole_psnr": float(np.concatenate(psnr).mean()),
+        }
         return scores, self._grid(shown)
 
     def _grid(self, completed: list[np.ndarray]) -> np.ndarray:

@@ -32,7 +32,9 @@ def split_dead_biases(params: dict) -> tuple[dict, dict]:
     """Biases in front of BatchNorm, which have no gradient but rounding noise; and everything else."""
     flat = {"/".join(path): leaf for path, leaf in _flatten(params)}
     norms = {name.split("/")[0] for name in flat if "norm" in name}
-    dead = {k for k in flat if k.endswith("bias") and "norm" not in k and k.split("/")[0].replace("conv", "norm") in norms}
+    dead = {
+        k for k in flat if k.endswith("bias") and "norm" not in k and k.split("/")[0].replace("conv", "norm") in norms
+    }
     return {k: flat[k] for k in dead}, {k: v for k, v in flat.items() if k not in dead}
 
 
@@ -63,7 +65,8 @@ def test_one_step(float64, number, step, devices):
 
     mesh = make_mesh(jax.devices()[:devices])
     state = put_replicated(
-        mesh, TrainState(jnp.zeros((), jnp.int32), network_state("completion"), network_state("discriminator"))
+        mesh,
+        TrainState(jnp.zeros((), jnp.int32), network_state("completion"), network_state("discriminator")),
     )
     batch = put_batch(
         mesh,

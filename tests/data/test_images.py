@@ -1,0 +1,114 @@
+"""Image files of many kinds become upright 8-bit RGB, and unreadable ones say why."""
+
+import io
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from glcic_jax.data.images import (
+    ImageError,
+    contact_sheet,
+    decode,
+    encode_record,
+    read_image,
+    read_mask,
+    write_image,
+)
+from glcic_jax.errors import UserError
+from tests.conftest import encoded, photograph
+
+
+def bytes_of(image: Image.Image, kind: str, **options) -> bytes:
+    buffer = io.BytesIO()
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def test_upright_rgb_jpegs_keep_their_bytes():
+    data = encoded(photograph(0))
+    record = encode_record(data, 512)
+    assert record.jpeg == data
+    assert (record.height_px, record.width_px) == (80, 96)
+    np.testing.assert_array_equal(record.pixel_sum, np.array(decode(data)).sum((0, 1), dtype=np.int64))
+
+
+def test_orientation_is_applied():
+    upright = photograph(1)
+    exif = Image.Exif()
+    exif[0x0112] = 6  # shown rotated by 90 degrees
+    data = bytes_of(Image.fromarray(np.rot90(upright)), "JPEG", exif=exif, quality=100, subsampling=0)
+    record = encode_record(data, 512)
+    assert record.jpeg != data and (record.height_px, record.width_px) == (80, 96)
+    assert np.abs(np.array(decode(record.jpeg)).astype(int) - upright).mean() < 3
+
+
+def test_large_images_are_scaled_down():
+    record = encode_record(encoded(photograph(2, 200, 300)), 100)
+    assert (record.height_px, record.width_px) == (100, 150)
+    assert decode(record.jpeg).size == (150, 100)
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "1", "CMYK", "LA", "RGBA", "I;16"])
+def test_other_modes_become_rgb(mode):
+    picture = Image.fromarray(photograph(3))
+    if mode == "I;16":
+        picture = Image.fromarray(np.array(picture.convert("L")).astype(np.uint16) * 257)
+        expected = np.array(picture, np.float64)[..., None].repeat(3, 2) / 257
+    else:
+        picture = picture.convert("L").convert("LA") if mode == "LA" else picture.convert(mode)
+        expected = np.array(picture.convert("RGB"), np.float64)
+    kind = "TIFF" if mode == "CMYK" else "PNG"
+    found = decode(bytes_of(picture, kind))
+    assert found.mode == "RGB"
+    np.testing.assert_allclose(np.array(found, np.float64), expected, atol=1)
+
+
+def test_transparency_means_white():
+    clear = Image.new("RGBA", (4, 4), (10, 20, 30, 0))
+    assert np.array(decode(bytes_of(clear, "PNG"))).min() == 255
+
+
+@pytest.mark.parametrize(
+    ("data", "reason"),
+    [
+        (b"", "empty"),
+        (b"<html>not found</html>", "not an image"),
+        (encoded(photograph(4))[:700], "truncated"),
+        (encoded(photograph(4), "PNG")[:700], "truncated"),
+    ],
+)
+def test_unreadable_bytes(data, reason):
+    with pytest.raises(ImageError, match=reason):
+        encode_record(data, 512)
+
+
+def test_png_files_come_back_bit_for_bit(tmp_path):
+    image = photograph(5)
+    for suffix in (".png", ".webp", ".tif", ".bmp"):
+        write_image(tmp_path / f"x{suffix}", image)
+        np.testing.assert_array_equal(read_image(tmp_path / f"x{suffix}"), image)
+    assert not [p for p in tmp_path.iterdir() if p.name.startswith(".partial")]
+
+
+def test_masks_are_white_on_black(tmp_path):
+    grey = np.array([[0, 127], [128, 255]], np.uint8)
+    write_image(tmp_path / "mask.png", grey[..., None].repeat(3, 2))
+    np.testing.assert_array_equal(read_mask(tmp_path / "mask.png")[..., 0], [[0, 0], [1, 1]])
+
+
+def test_errors_name_the_file(tmp_path):
+    with pytest.raises(UserError, match="gone"):
+        read_image(tmp_path / "gone.png")
+    with pytest.raises(UserError, match="does not exist"):
+        write_image(tmp_path / "nowhere" / "x.png", photograph(0))
+    with pytest.raises(UserError, match=r"unknown image type '.xyz'"):
+        write_image(tmp_path / "x.xyz", photograph(0))
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_contact_sheet():
+    tile = np.full((2, 3, 3), 7, np.uint8)
+    sheet = contact_sheet([[tile, tile], [tile]], gap_px=1)
+    assert sheet.shape == (7, 9, 3)
+    assert (sheet[1:3, 1:4] == 7).all() and (sheet[4:6, 1:4] == 7).all() and (sheet[4:6, 5:8] == 255).all()

@@ -1,0 +1,180 @@
+"""The launch scripts, run as a user runs them: in a process of their own, without installation."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from glcic_jax.data.images import read_image, write_image
+from tests.conftest import ROOT, photograph
+
+TINY = [
+    "--config=configs/quickstart.py",
+    "--config.batch_size=4",
+    "--config.completion_steps=2",
+    "--config.discriminator_steps=1",
+    "--config.joint_steps=1",
+    "--config.short_side_px=(40, 48)",
+    "--config.crop_px=32",
+    "--config.hole_px=(8, 16)",
+    "--config.window_px=16",
+    "--config.completion.width_multiplier=0.03125",
+    "--config.discriminator.width_multiplier=0.03125",
+    "--config.validation_samples=4",
+]
+
+
+def launch(command: str, *arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
+    environment = {k: v for k, v in os.environ.items() if k not in ("JAX_NUM_CPU_DEVICES", "PYTHONPATH")}
+    return subprocess.run(
+        [sys.executable, str(ROOT / "launch" / f"{command}.py"), *arguments],
+        cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False,
+    )  # fmt: skip
+
+
+def fails(result: subprocess.CompletedProcess, message: str) -> None:
+    """One line on stderr that matches, exit code 2."""
+    assert result.returncode == 2, result.stderr
+    line = result.stderr.strip()
+    assert "\n" not in line, line
+    assert re.search(message, line), line
+
+
+@pytest.fixture(scope="module")
+def trained(photographs, tmp_path_factory) -> Path:
+    """The whole way: prepare, train."""
+    folder = tmp_path_factory.mktemp("launch")
+    made = launch("prepare", f"--source={photographs}", f"--output={folder}/a/b/shards", "--val_fraction=0.2")
+    assert made.returncode == 0, made.stderr
+    assert "train: 32 images" in made.stdout and "val: 8 images" in made.stdout
+    run = launch("train", *TINY, f"--config.data_dir={folder}/a/b/shards", f"--workdir={folder}/run")
+    assert run.returncode == 0, run.stderr
+    assert "stage 3 (joint)" in run.stdout and f"--model={folder}/run/model" in run.stdout
+    return folder
+
+
+def test_complete_keeps_known_pixels(trained, tmp_path):
+    image, mask = photograph(7, 45, 61), np.zeros((45, 61, 3), np.uint8)
+    mask[20:30, 40:] = 255
+    write_image(tmp_path / "photo.png", image)
+    write_image(tmp_path / "mask.png", mask)
+    arguments = [f"--model={trained}/run/model", "--image=photo.png", "--mask=mask.png", "--output=out.png"]
+    result = launch("complete", *arguments, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    found = read_image(tmp_path / "out.png")
+    assert found.shape == image.shape
+    np.testing.assert_array_equal(found[mask == 0], image[mask == 0])
+    assert (found[mask > 0] != image[mask > 0]).mean() > 0.5
+
+
+def test_complete_with_bad_input(trained, tmp_path):
+    model = f"--model={trained}/run/model"
+    write_image(tmp_path / "photo.png", photograph(0))
+    write_image(tmp_path / "black.png", np.zeros((80, 96, 3), np.uint8))
+    write_image(tmp_path / "small.png", np.full((10, 10, 3), 255, np.uint8))
+    (tmp_path / "page.png").write_text("<html>")
+    photo, black = "--image=photo.png", "--mask=black.png"
+    for arguments, message in (
+        ((photo, "--mask=small.png", "--output=o.png"), "image is 96 x 80 px and the mask 10 x 10 px"),
+        ((photo, black, "--output=o.png"), "the mask is empty"),
+        (("--image=page.png", black, "--output=o.png"), "cannot read the image page.png"),
+        ((photo, "--mask=gone.png", "--output=o.png"), "cannot read the mask gone.png"),
+        ((photo, black, "--output=no/o.png"), "the folder .*no does not exist"),
+        ((photo, black, "--output=o.what"), "unknown image type"),
+    ):
+        fails(launch("complete", model, *arguments, cwd=tmp_path), message)
+    fails(
+        launch("complete", "--model=nowhere", photo, black, "--output=o.png", cwd=tmp_path),
+        "no model folder nowhere",
+    )
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["black.png", "page.png", "photo.png", "small.png"]
+
+
+def test_train_with_bad_input(trained, tmp_path):
+    data = f"--config.data_dir={trained}/a/b/shards"
+    workdir = f"--workdir={tmp_path}/run"
+    for arguments, message in (
+        (
+            ("--config=configs/nothing.py",),
+            "no recipe configs/nothing.py; give a file, or one of celeba, places2",
+        ),
+        ((*TINY, data, workdir, "--config.batchsize=4"), "batchsize"),
+        ((*TINY, data, workdir, "--config.batch_size=many"), "batch_size"),
+        ((*TINY, data, workdir, "--batch_size=4"), "batch_size"),
+        ((*TINY, data, workdir, "--config.crop_px=30"), "config.crop_px is 30"),
+        ((*TINY, data, workdir, "--config.completion_optimizer.name=warp"), "warp"),
+        ((*TINY, data, workdir, "--config.completion.output=relu"), "relu"),
+        (
+            (*TINY, "--config.data_dir=nowhere", workdir),
+            "python launch/prepare.py --source=PHOTOGRAPHS --output=nowhere",
+        ),
+    ):
+        fails(launch("train", *arguments), message)
+    assert not (tmp_path / "run").exists()
+
+
+def test_train_as_typed_without_data(tmp_path):
+    """The README's first command, in a clone without data, says how to prepare them."""
+    result = launch("train", "--config=configs/places2.py", cwd=tmp_path)
+    fails(
+        result,
+        "no shards in data/places2 .* python launch/prepare.py --source=PHOTOGRAPHS --output=data/places2",
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_prepare_with_bad_input(tmp_path):
+    (tmp_path / "empty").mkdir()
+    fails(launch("prepare", "--source=gone", "--output=out", cwd=tmp_path), "no source gone")
+    fails(launch("prepare", "--source=empty", "--output=out", cwd=tmp_path), "no readable image in empty")
+    fails(
+        launch("prepare", "--source=empty", "--output=out", "--val_fraction=1", cwd=tmp_path),
+        "val_fraction is 1.0",
+    )
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_signal_saves_and_the_same_command_goes_on(trained, tmp_path):
+    command = [
+        sys.executable, str(ROOT / "launch" / "train.py"), *TINY, f"--config.data_dir={trained}/a/b/shards",
+        f"--workdir={tmp_path}/run", "--config.completion_steps=100000",
+    ]  # fmt: skip
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        for line in process.stdout:
+            if line.startswith("step 20:"):
+                process.send_signal(signal.SIGTERM)
+                break
+        rest = process.stdout.read()
+        assert process.wait(60) == 75
+    stopped = re.search(r"stopped after step (\d+), saved", rest)
+    assert stopped
+    assert (tmp_path / "run" / "checkpoints" / stopped[1]).is_dir()
+
+
+@pytest.mark.slow
+def test_every_recipe_loads_and_is_consistent():
+    from glcic_jax.cli.recipes import load_recipe
+    from glcic_jax.training.setup import check
+
+    recipes = sorted((ROOT / "configs").glob("*.py"))
+    assert [r.stem for r in recipes] == ["celeba", "places2", "quickstart", "scenes128"]
+    for recipe in recipes:
+        check(load_recipe(recipe, []))
+        assert "python launch/train.py" in recipe.read_text() or "make quickstart" in recipe.read_text()
+
+
+def test_help_names_the_commands():
+    result = subprocess.run(
+        [sys.executable, "-c", "from glcic_jax.cli.main import main; main()", "--help"],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    for command in ("prepare", "train", "complete", "quickstart"):
+        assert command in result.stdout
+        shown = launch(command, "--help")
+        assert shown.returncode == 0 and f"usage: {command}" in shown.stdout

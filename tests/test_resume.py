@@ -1,0 +1,81 @@
+"""Stopped at step k and run again: bit-equal to an uninterrupted run, inside every stage and on the borders."""
+
+import jax
+import numpy as np
+import pytest
+
+from glcic_jax.training.loop import Stopped, train
+from glcic_jax.training.progress import Progress
+from glcic_jax.training.telemetry import METRICS
+
+DEVICES = 2  # of the fake ones; the promise holds for a fixed number
+
+
+def run(config, workdir, console, stop_at=None):
+    return train(
+        config,
+        workdir,
+        Progress(console),
+        should_stop=lambda step: step == stop_at,
+        devices=jax.devices()[:DEVICES],
+    )
+
+
+def arrays(state):
+    return {jax.tree_util.keystr(path): np.asarray(x) for path, x in jax.tree_util.tree_leaves_with_path(state)}
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    """Compiled steps are kept between the runs of this module, which makes them many times faster."""
+    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("cache")))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
+    yield
+    jax.config.update("jax_compilation_cache_dir", None)
+
+
+def test_every_place(tiny, tmp_path, quiet, cache):
+    """Stages end at steps 4, 7 and 10."""
+    whole = arrays(run(tiny, tmp_path / "whole", quiet))
+    metrics = [line.split('"time"')[0] for line in (tmp_path / "whole" / METRICS).read_text().splitlines()]
+    assert metrics
+    for stop_at in (2, 4, 6, 7, 8):
+        workdir = tmp_path / str(stop_at)
+        with pytest.raises(Stopped, match=f"stopped after step {stop_at}"):
+            run(tiny, workdir, quiet, stop_at)
+        resumed = arrays(run(tiny, workdir, quiet))
+        assert resumed.keys() == whole.keys()
+        for name, value in whole.items():
+            np.testing.assert_array_equal(resumed[name], value, err_msg=f"stopped at {stop_at}: {name}")
+        again = [line.split('"time"')[0] for line in (workdir / METRICS).read_text().splitlines()]
+        assert again == metrics, "nothing is logged twice or lost"
+
+
+def test_killed_between_checkpoints(tiny, tmp_path, quiet, cache):
+    """A run that could not save goes on from the checkpoint before, and ends the same."""
+    whole = arrays(run(tiny, tmp_path / "whole", quiet))
+
+    class Killed(BaseException):
+        pass
+
+    def kill(step):
+        if step == 6:
+            raise Killed
+
+    with pytest.raises(Killed):
+        train(tiny, tmp_path / "killed", Progress(quiet), kill, jax.devices()[:DEVICES])
+    resumed = arrays(run(tiny, tmp_path / "killed", quiet))
+    for name, value in whole.items():
+        np.testing.assert_array_equal(resumed[name], value, err_msg=name)
+    kept = {int(p.name) for p in (tmp_path / "killed" / "checkpoints").iterdir() if p.name.isdigit()}
+    assert {4, 7, 10} <= kept, "the checkpoints at the stages' ends stay for good"
+
+
+def test_checkpoint_of_another_network(tiny, tmp_path, quiet, cache):
+    from glcic_jax.errors import UserError
+
+    with pytest.raises(Stopped):
+        run(tiny, tmp_path / "run", quiet, 2)
+    tiny.completion.width_multiplier = 0.0625
+    with pytest.raises(UserError, match="does not fit this config"):
+        run(tiny, tmp_path / "run", quiet)

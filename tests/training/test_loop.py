@@ -1,0 +1,128 @@
+"""What a run leaves behind, and what it starts from."""
+
+import json
+
+import numpy as np
+import pytest
+
+import glcic_jax
+from glcic_jax.errors import UserError
+from glcic_jax.training.loop import train
+from glcic_jax.training.progress import Progress
+from glcic_jax.training.setup import check, stages
+
+
+@pytest.fixture(scope="module")
+def finished(request, tmp_path_factory):
+    """One finished run, shared by the tests of this module."""
+    return {}
+
+
+@pytest.fixture
+def run(finished, tiny, tmp_path_factory, quiet):
+    if not finished:
+        finished["workdir"] = tmp_path_factory.mktemp("run")
+        finished["state"] = train(tiny, finished["workdir"], Progress(quiet))
+    return finished
+
+
+def test_outputs(run, tiny):
+    workdir, state = run["workdir"], run["state"]
+    lines = [json.loads(line) for line in (workdir / "metrics.jsonl").read_text().splitlines()]
+    by_step = {}
+    for line in lines:
+        by_step.setdefault(line["step"], {}).update(line)
+    assert sorted(by_step) == [2, 4, 5, 6, 7, 8, 10]  # every second step, every fifth, and the stages' ends
+    assert by_step[4]["stage"] == 1 and by_step[6]["stage"] == 2 and by_step[10]["stage"] == 3
+    assert {"completion_loss", "images_per_second", "data_wait_share"} <= by_step[2].keys()
+    assert {"discriminator_loss", "accuracy_real", "accuracy_completed"} <= by_step[6].keys()
+    assert {"adversarial_loss", "completion_loss", "hole_l1", "hole_psnr"} <= by_step[10].keys()
+    assert sorted(p.name for p in (workdir / "grids").iterdir()) == [f"{step:08d}.png" for step in (4, 5, 7, 10)]
+    assert list((workdir / "tensorboard").iterdir())
+    _network, variables, card = glcic_jax.load(workdir / "model")
+    assert card["trained"]["steps"] == 10 and card["trained"]["hole_px"] == [8, 16]
+    assert card["provenance"]["images"] == 32
+    np.testing.assert_array_equal(variables["params"]["conv1"]["kernel"], state.completion.params["conv1"]["kernel"])
+    assert int(state.step) == 10
+
+
+def test_validation_scores_are_those_of_numpy(run, tiny, shards):
+    from glcic_jax.data.loader import fixed_samples
+    from glcic_jax.data.shards import open_split, read_manifest
+
+    samples = fixed_samples(
+        open_split(shards, read_manifest(shards), "val"),
+        count=8, short_side_px=40, crop_px=32, hole_px=(8, 16), window_px=16,
+    )  # fmt: skip
+    network, variables, _ = glcic_jax.load(run["workdir"] / "model")
+    psnr, l1 = [], []
+    for image, mask in zip(samples.image / 255, samples.mask[..., 0] > 0, strict=True):
+        output = network.apply(variables, image.astype(np.float32), mask[..., None])
+        error = np.asarray(output, np.float64)[mask] - image[mask]
+        psnr.append(-10 * np.log10(np.mean(error**2)))
+        l1.append(np.abs(error).mean())
+    last = json.loads((run["workdir"] / "metrics.jsonl").read_text().splitlines()[-1])
+    assert last["hole_psnr"] == pytest.approx(np.mean(psnr), abs=1e-3)
+    assert last["hole_l1"] == pytest.approx(np.mean(l1), rel=1e-3)
+
+
+@pytest.mark.parametrize("what", ["model", ".", "checkpoints", "checkpoints/4"])
+def test_starting_from_weights(run, tiny, tmp_path, quiet, what):
+    """With no steps of its own before it, stage 2 begins at exactly those weights; C then stays as it is."""
+    tiny.init_from = str(run["workdir"] / what)
+    tiny.completion_steps, tiny.discriminator_steps, tiny.joint_steps = 0, 1, 0
+    state = train(tiny, tmp_path / "tuned", Progress(quiet))
+    found = np.asarray(state.completion.params["conv1"]["kernel"])
+    final = np.asarray(run["state"].completion.params["conv1"]["kernel"])
+    assert np.array_equal(found, final) == (what != "checkpoints/4")
+    before = np.asarray(run["state"].discriminator.params["head"]["kernel"])
+    after = np.asarray(state.discriminator.params["head"]["kernel"])
+    if what != "checkpoints/4":  # D came along: one step away from the trained one, not from a random one
+        assert np.abs(after - before).max() < 0.01
+
+
+def test_weights_that_do_not_fit(run, tiny, tmp_path, quiet):
+    tiny.init_from = str(run["workdir"] / "model")
+    tiny.completion.width_multiplier = 0.0625
+    with pytest.raises(UserError, match=r"completion network does not fit this config: .* has shape"):
+        train(tiny, tmp_path / "tuned", Progress(quiet))
+    tiny.init_from = str(tmp_path)
+    with pytest.raises(UserError, match="holds neither a model"):
+        train(tiny, tmp_path / "tuned", Progress(quiet))
+
+
+def test_running_a_finished_run_again_changes_nothing(run, tiny, quiet):
+    before = (run["workdir"] / "model" / "completion.safetensors").read_bytes()
+    state = train(tiny, run["workdir"], Progress(quiet))
+    assert int(state.step) == 10
+    assert (run["workdir"] / "model" / "completion.safetensors").read_bytes() == before
+
+
+def test_a_loss_that_is_not_finite_stops_the_run(tiny, tmp_path, quiet):
+    tiny.completion_optimizer = {"name": "sgd", "learning_rate": 1e30}
+    with pytest.raises(FloatingPointError, match=r"completion_loss is (nan|inf) at step \d \(stage 1"):
+        train(tiny, tmp_path / "run", Progress(quiet))
+    assert not (tmp_path / "run" / "model").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("crop_px", 30, "crop_px is 30; it must be a multiple of 4"),
+        ("crop_px", 64, "short_side_px is"),
+        ("window_px", 40, "window_px is 40"),
+        ("hole_px", (16, 8), "hole_px is"),
+        ("hole_px", (8, 20), "holes must fit into config.window_px"),
+        ("joint_steps", -1, "cannot be negative"),
+        ("log_every_steps", 0, "at least 1"),
+        ("compute_dtype", "float8", "one of float32, bfloat16"),
+    ],
+)
+def test_values_that_cannot_work(tiny, key, value, message):
+    tiny[key] = value
+    with pytest.raises(UserError, match=message):
+        check(tiny)
+
+
+def test_stages(tiny):
+    assert [(s.number, s.start, s.stop) for s in stages(tiny)] == [(1, 0, 4), (2, 4, 7), (3, 7, 10)]
