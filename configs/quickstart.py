@@ -16,22 +16,22 @@ def get_config() -> ml_collections.ConfigDict:
     config = places2.get_config()
     config.data_dir = "runs/quickstart/shards"
     config.batch_size = 16
-    config.completion_steps = 600
+    config.completion_steps = 1_200
     config.discriminator_steps = 30
-    config.joint_steps = 150
+    config.joint_steps = 200
     config.short_side_px = (96, 128)
     config.crop_px = 64
     config.flip = True
     config.hole_px = (24, 32)
     config.window_px = 32
-    config.completion.width_multiplier = 0.25
-    config.discriminator.width_multiplier = 0.25
+    config.completion.width_multiplier = 0.125
+    config.discriminator.width_multiplier = 0.125
     # Adam: in so few steps Adadelta's large ones leave the running statistics behind.
-    config.completion_optimizer = ml_collections.ConfigDict({"name": "adam", "learning_rate": 3e-4})
+    config.completion_optimizer = ml_collections.ConfigDict({"name": "adam", "learning_rate": 5e-4})
     config.discriminator_optimizer = ml_collections.ConfigDict({"name": "adam", "learning_rate": 1e-4})
-    config.log_every_steps = 10
-    config.validate_every_steps = 50
+    config.log_every_steps = 20
+    config.validate_every_steps = 100
     config.validation_samples = 64
-    config.checkpoint_every_steps = 200
+    config.checkpoint_every_steps = 400
     config.data_licence = "photographs of scikit-image's data folder, public domain or CC0"
     return config

@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import grain.python as grain
+from array_record.python.array_record_data_source import ArrayRecordDataSource
 from array_record.python.array_record_module import ArrayRecordWriter
 
 from glcic_jax.atomic import atomic_file
@@ -74,7 +75,7 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def open_split(folder: Path, manifest: dict[str, Any], split: str) -> grain.RandomAccessDataSource[bytes]:
+def open_split(folder: Path, manifest: dict[str, Any], split: str) -> Sequence[bytes]:
     """The JPEGs of one split by index, after checking that its shards are those of the manifest.
 
     Raises: UserError if the split or a shard is missing, or a shard has another size or number of records.
@@ -95,7 +96,7 @@ def open_split(folder: Path, manifest: dict[str, Any], split: str) -> grain.Rand
             raise UserError(f"the shard {path} has {found} bytes, its manifest says {shard['bytes']}; {advice}")
     count = sum(shard["count"] for shard in shards)
     try:
-        source = grain.ArrayRecordDataSource([str(folder / shard["file"]) for shard in shards])
+        source = ArrayRecordDataSource([str(folder / shard["file"]) for shard in shards])
         found = len(source)
     except (RuntimeError, ValueError) as error:  # what the reader raises for a damaged footer
         raise UserError(f"the shards of {split!r} in {folder} cannot be read ({error}); {advice}") from error
