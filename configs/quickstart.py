@@ -16,9 +16,9 @@ def get_config() -> ml_collections.ConfigDict:
     config = places2.get_config()
     config.data_dir = "runs/quickstart/shards"
     config.batch_size = 16
-    config.completion_steps = 1_200
+    config.completion_steps = 1_400
     config.discriminator_steps = 30
-    config.joint_steps = 200
+    config.joint_steps = 100
     config.short_side_px = (96, 128)
     config.crop_px = 64
     config.flip = True

@@ -27,9 +27,9 @@ def imported_rooms(file: Path) -> set[str]:
     rooms = set()
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module and node.module.split(".")[0] == "glcic_jax":
-            rooms.add((node.module.split(".") + [""])[1])
+            rooms.add(([*node.module.split("."), ""])[1])
         elif isinstance(node, ast.Import):
-            rooms |= {(a.name.split(".") + [""])[1] for a in node.names if a.name.split(".")[0] == "glcic_jax"}
+            rooms |= {([*a.name.split("."), ""])[1] for a in node.names if a.name.split(".")[0] == "glcic_jax"}
     return rooms
 
 

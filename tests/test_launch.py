@@ -29,11 +29,13 @@ TINY = [
 ]
 
 
+ENVIRONMENT = {k: v for k, v in os.environ.items() if k not in ("JAX_NUM_CPU_DEVICES", "PYTHONPATH")}
+
+
 def launch(command: str, *arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
-    environment = {k: v for k, v in os.environ.items() if k not in ("JAX_NUM_CPU_DEVICES", "PYTHONPATH")}
     return subprocess.run(
         [sys.executable, str(ROOT / "launch" / f"{command}.py"), *arguments],
-        cwd=cwd, env=environment, capture_output=True, text=True, timeout=300, check=False,
+        cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False,
     )  # fmt: skip
 
 
@@ -144,7 +146,7 @@ def test_a_signal_saves_and_the_same_command_goes_on(trained, tmp_path):
         sys.executable, str(ROOT / "launch" / "train.py"), *TINY, f"--config.data_dir={trained}/a/b/shards",
         f"--workdir={tmp_path}/run", "--config.completion_steps=100000",
     ]  # fmt: skip
-    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         for line in process.stdout:
             if line.startswith("step 20:"):

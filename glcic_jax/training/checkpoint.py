@@ -50,15 +50,18 @@ class Checkpoints:
 
         Raises: UserError if it does not fit this network or cannot be read.
         """
+        path = self.folder / str(step)
+        # Looked at first: a restore that fails half-way leaves its reads behind.
+        if difference := first_difference(saved_shapes(path / STATE), shapes(like)):
+            raise UserError(
+                f"the checkpoint {path} does not fit this config: {difference}; "
+                "use the config that it was made with, or another --workdir"
+            )
         target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
         try:
             restored = self._manager.restore(step, args=ocp.args.Composite(**{STATE: ocp.args.StandardRestore(target)}))
-        except (ValueError, KeyError, FileNotFoundError) as error:
-            reason = str(error).strip().splitlines()[0]
-            raise UserError(
-                f"the checkpoint {self.folder / str(step)} does not fit this config or is damaged ({reason}); "
-                "use the config that it was made with, or another --workdir"
-            ) from error
+        except (ValueError, KeyError, OSError) as error:
+            raise _unreadable(path, error) from error
         return restored[STATE]
 
     def __enter__(self) -> Self:
@@ -71,3 +74,31 @@ class Checkpoints:
         traceback: TracebackType | None,
     ) -> None:
         self._manager.close()  # waits for the save under way
+
+
+def saved_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shape of every array in the state saved below `path`, by its place in the tree. Raises: UserError."""
+    try:
+        with ocp.StandardCheckpointer() as checkpointer:
+            return shapes(checkpointer.metadata(path.absolute()).item_metadata.tree)
+    except (ValueError, KeyError, OSError, AttributeError) as error:
+        raise _unreadable(path, error) from error
+
+
+def shapes(tree: Any) -> dict[str, tuple[int, ...]]:
+    """Shape of every leaf by its place, such as "completion/params/conv1/kernel"."""
+    leaves = jax.tree_util.tree_leaves_with_path(tree)
+    return {jax.tree_util.keystr(path, simple=True, separator="/"): tuple(leaf.shape) for path, leaf in leaves}
+
+
+def first_difference(found: dict[str, tuple[int, ...]], wanted: dict[str, tuple[int, ...]]) -> str:
+    """Words for the first array that differs, "" if none does."""
+    for name in sorted(wanted.keys() | found.keys()):
+        if wanted.get(name) != found.get(name):
+            return f"{name} has shape {found.get(name, 'none')} there, {wanted.get(name, 'none')} here"
+    return ""
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+    return UserError(f"the checkpoint {path} cannot be read ({reason}); delete it to use the one before, or start anew")

@@ -9,7 +9,7 @@ import orbax.checkpoint as ocp
 
 from glcic_jax.errors import UserError
 from glcic_jax.models import folder as model_folder
-from glcic_jax.training.checkpoint import STATE
+from glcic_jax.training.checkpoint import STATE, first_difference, saved_shapes, shapes
 from glcic_jax.training.state import NetworkState, TrainState
 
 Variables = dict[str, Any]
@@ -58,15 +58,12 @@ def _newest_checkpoint(path: Path) -> Path:
 
 
 def _from_checkpoint(path: Path) -> tuple[Variables, Variables]:
-    try:
-        with ocp.StandardCheckpointer() as checkpointer:
-            # As NumPy arrays, on no device: where this checkpoint was made does not matter.
-            metadata = checkpointer.metadata(path.absolute()).item_metadata.tree
-            target = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), metadata)
-            state = checkpointer.restore(path.absolute(), target)
-    except (ValueError, KeyError, OSError) as error:
-        reason = str(error).strip().splitlines()[0]
-        raise UserError(f"config.init_from is {path}, which cannot be read ({reason})") from error
+    saved_shapes(path)  # raises in words if it cannot be read
+    with ocp.StandardCheckpointer() as checkpointer:
+        # As NumPy arrays, on no device: where this checkpoint was made does not matter.
+        metadata = checkpointer.metadata(path.absolute()).item_metadata.tree
+        target = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), metadata)
+        state = checkpointer.restore(path.absolute(), target)
     completion, discriminator = (
         {"params": state[role]["params"], "batch_stats": state[role]["batch_stats"]}
         for role in ("completion", "discriminator")
@@ -75,16 +72,9 @@ def _from_checkpoint(path: Path) -> tuple[Variables, Variables]:
 
 
 def _replaced(state: NetworkState, variables: Variables, what: str) -> NetworkState:
-    wanted = _shapes({"params": state.params, "batch_stats": state.batch_stats})
-    found = _shapes(variables)
-    for name in sorted(wanted.keys() | found.keys()):
-        if wanted.get(name) != found.get(name):
-            raise UserError(
-                f"{what} does not fit this config: {name} has shape {found.get(name, 'none')} there, "
-                f"{wanted.get(name, 'none')} here; use the network options (width_multiplier, ...) it was made with"
-            )
+    if difference := first_difference(shapes(variables), shapes(state.variables)):
+        raise UserError(
+            f"{what} does not fit this config: {difference}; "
+            "use the network options (width_multiplier, ...) that it was made with"
+        )
     return state.replace(params=variables["params"], batch_stats=variables["batch_stats"])
-
-
-def _shapes(tree: Any) -> dict[str, tuple[int, ...]]:
-    return {jax.tree_util.keystr(path): leaf.shape for path, leaf in jax.tree_util.tree_leaves_with_path(tree)}
