@@ -1,9 +1,14 @@
 """Strict switches for all tests, set before JAX starts: eight fake CPU devices, so that sharding is exercised."""
 
 import os
+import tempfile
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["JAX_NUM_CPU_DEVICES"] = "8"
+# Many tests, also in processes of their own, compile the same steps: once a session is enough.
+_COMPILED = tempfile.TemporaryDirectory(prefix="glcic-jax-tests-")
+os.environ["JAX_COMPILATION_CACHE_DIR"] = _COMPILED.name
+os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.5"
 
 import io
 from pathlib import Path

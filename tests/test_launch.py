@@ -160,6 +160,22 @@ def test_a_signal_saves_and_the_same_command_goes_on(trained, tmp_path):
 
 
 @pytest.mark.slow
+def test_quickstart(tmp_path):
+    """The real command with few steps: every part of it runs and leaves its pictures."""
+    steps = [f"--config.{stage}_steps=2" for stage in ("completion", "discriminator", "joint")]
+    result = launch("quickstart", f"--workdir={tmp_path}/run", *steps, "--config.batch_size=2")
+    assert result.returncode == 0, result.stderr
+    assert re.search(r"mean colour +\d+\.\d\d dB", result.stdout)
+    assert re.search(r"this model +\d+\.\d\d dB", result.stdout)
+    assert read_image(tmp_path / "run" / "completions.png").shape[2] == 3
+    # No training tile shares a pixel with a test tile: test tiles are the last columns of each photograph.
+    names = {split: [p.stem.rsplit("_", 2) for p in (tmp_path / "run" / "photographs" / split).iterdir()]
+             for split in ("train", "val")}  # fmt: skip
+    border = {name: int(x) for name, _, x in names["val"]}
+    assert len(border) == 5 and len(names["train"]) > 50
+    assert all(int(x) + 128 <= border[name] for name, _, x in names["train"])
+
+
 def test_every_recipe_loads_and_is_consistent():
     from glcic_jax.cli.recipes import load_recipe
     from glcic_jax.training.setup import check

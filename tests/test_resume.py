@@ -25,16 +25,7 @@ def arrays(state):
     return {jax.tree_util.keystr(path): np.asarray(x) for path, x in jax.tree_util.tree_leaves_with_path(state)}
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    """Compiled steps are kept between the runs of this module, which makes them many times faster."""
-    jax.config.update("jax_compilation_cache_dir", str(tmp_path_factory.mktemp("cache")))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0)
-    yield
-    jax.config.update("jax_compilation_cache_dir", None)
-
-
-def test_every_place(tiny, tmp_path, quiet, cache):
+def test_every_place(tiny, tmp_path, quiet):
     """Stages end at steps 4, 7 and 10."""
     whole = arrays(run(tiny, tmp_path / "whole", quiet))
     metrics = [line.split('"time"')[0] for line in (tmp_path / "whole" / METRICS).read_text().splitlines()]
@@ -51,7 +42,7 @@ def test_every_place(tiny, tmp_path, quiet, cache):
         assert again == metrics, "nothing is logged twice or lost"
 
 
-def test_killed_between_checkpoints(tiny, tmp_path, quiet, cache):
+def test_killed_between_checkpoints(tiny, tmp_path, quiet):
     """A run that could not save goes on from the checkpoint before, and ends the same."""
     whole = arrays(run(tiny, tmp_path / "whole", quiet))
 
@@ -71,7 +62,7 @@ def test_killed_between_checkpoints(tiny, tmp_path, quiet, cache):
     assert {4, 7, 10} <= kept, "the checkpoints at the stages' ends stay for good"
 
 
-def test_checkpoint_of_another_network(tiny, tmp_path, quiet, cache):
+def test_checkpoint_of_another_network(tiny, tmp_path, quiet):
     from glcic_jax.errors import UserError
 
     with pytest.raises(Stopped):

@@ -117,7 +117,14 @@ def train(
                 progress,
                 should_stop,
             )
-            ahead = batches(samples, batch_size=config.batch_size, start_step=step, stop_step=total)
+            ahead = batches(
+                samples,
+                batch_size=config.batch_size,
+                start_step=step,
+                stop_step=total,
+                process_index=jax.process_index(),
+                process_count=jax.process_count(),
+            )
             for stage in plan:
                 if max(step, stage.start) < stage.stop:
                     state = _run_stage(run, stage, state, max(step, stage.start), ahead)
