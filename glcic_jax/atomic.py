@@ -9,6 +9,10 @@ from pathlib import Path
 
 from glcic_jax.errors import UserError
 
+# Reading it means setting it: once, before there are threads.
+_UMASK = os.umask(0)
+os.umask(_UMASK)
+
 
 def require_parent(path: Path) -> Path:
     """The folder that `path` will stand in. Raises: UserError if it does not exist."""
@@ -34,9 +38,7 @@ def atomic_file(path: Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        umask = os.umask(0)
-        os.umask(umask)
-        temporary.chmod(0o666 & ~umask)  # mkstemp's files are private; these are ordinary ones
+        temporary.chmod(0o666 & ~_UMASK)  # mkstemp's files are private; these are ordinary ones
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -52,7 +54,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     temporary = Path(tempfile.mkdtemp(prefix=".partial-", dir=parent))
     try:
         yield temporary
-        temporary.chmod(0o755)
+        temporary.chmod(0o777 & ~_UMASK)
         if path.exists():  # a folder cannot be replaced in one call: move the old one aside first
             old = Path(tempfile.mkdtemp(prefix=".old-", dir=parent))
             path.rename(old / path.name)

@@ -4,8 +4,14 @@ import jax
 import numpy as np
 import pytest
 
+from glcic_jax.data.prepare import prepare
+from glcic_jax.data.sources import entries
+from glcic_jax.errors import UserError
+from glcic_jax.training.checkpoint import Checkpoints
 from glcic_jax.training.loop import Stopped, train
+from glcic_jax.training.mesh import make_mesh, put_replicated
 from glcic_jax.training.progress import Progress
+from glcic_jax.training.setup import build_problem, initial_state
 from glcic_jax.training.telemetry import METRICS
 
 DEVICES = 2  # of the fake ones; the promise holds for a fixed number
@@ -62,11 +68,43 @@ def test_killed_between_checkpoints(tiny, tmp_path, quiet):
     assert {4, 7, 10} <= kept, "the checkpoints at the stages' ends stay for good"
 
 
-def test_checkpoint_of_another_network(tiny, tmp_path, quiet):
-    from glcic_jax.errors import UserError
+def test_another_problem_is_refused(tiny, tmp_path, quiet):
+    """Whatever would change the run silently is named; what only shows or keeps is free, and so are later steps."""
+    with pytest.raises(Stopped):
+        run(tiny, tmp_path / "run", quiet, 5)
+    for change, named in (
+        ({"seed": 1}, r"seed \(0 then, 1 now\)"),
+        ({"batch_size": 16}, "batch_size"),
+        ({"hole_px": (8, 12)}, "hole_px"),
+        ({"completion.output": "tanh"}, r"completion.output \('sigmoid' then, 'tanh' now\)"),
+        ({"completion.width_multiplier": 0.0625}, "completion.width_multiplier"),
+        ({"completion_steps": 5}, r"completion_steps \(4 then, 5 now\)"),
+    ):
+        changed = tiny.copy_and_resolve_references()
+        changed.update_from_flattened_dict(change)
+        with pytest.raises(UserError, match=f"started with another config: .*{named}"):
+            run(changed, tmp_path / "run", quiet)
+    tiny.log_every_steps, tiny.discriminator_steps, tiny.joint_steps = 3, 2, 4
+    assert int(run(tiny, tmp_path / "run", quiet).step) == 10
 
+
+def test_other_data_are_refused(tiny, tmp_path, quiet, photographs):
     with pytest.raises(Stopped):
         run(tiny, tmp_path / "run", quiet, 2)
-    tiny.completion.width_multiplier = 0.0625
-    with pytest.raises(UserError, match="does not fit this config"):
+    prepare("others", entries(photographs / "a"), tmp_path / "others", None, 0.2, 512, lambda: None)
+    tiny.data_dir = str(tmp_path / "others")
+    with pytest.raises(UserError, match="started with other data"):
         run(tiny, tmp_path / "run", quiet)
+
+
+def test_checkpoint_of_another_network(tiny, tmp_path, quiet):
+    """Shapes are compared too: a checkpoint may lie."""
+    with pytest.raises(Stopped):
+        run(tiny, tmp_path / "run", quiet, 2)
+    mesh = make_mesh(jax.devices()[:1])
+    tiny.completion.width_multiplier = 0.0625
+    problem = build_problem(tiny, (0.5, 0.5, 0.5))
+    with Checkpoints(tmp_path / "run" / "checkpoints", 2) as checkpoints:
+        like = put_replicated(mesh, initial_state(tiny, problem))
+        with pytest.raises(UserError, match="does not fit this config: completion/.* there, .* here"):
+            checkpoints.restore(2, like)

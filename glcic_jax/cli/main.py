@@ -39,6 +39,8 @@ def run(command: str, arguments: list[str]) -> int:
         return _fail(command, str(error), EXIT_USER_ERROR)
     except FloatingPointError as error:
         return _fail(command, str(error), EXIT_NOT_FINITE)
+    except OSError as error:  # no space left, no right to write, ...
+        return _fail(command, f"{error}; mend that and run the same command again", EXIT_USER_ERROR)
     except KeyboardInterrupt:
         return _fail(command, "interrupted", 130)
     except ImportError as error:

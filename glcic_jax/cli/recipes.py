@@ -1,5 +1,6 @@
 """Finding and loading recipes: `configs/*.py` in a clone, the same files inside the installed package."""
 
+import runpy
 import sys
 from pathlib import Path
 
@@ -33,24 +34,35 @@ def load_recipe(path: Path, overrides: list[str]) -> ml_collections.ConfigDict:
     values = flags.FlagValues()
     arguments = ["train", f"--config={path}", *overrides]
     config_flags.DEFINE_config_file("config", flag_values=values, sys_argv=arguments)
-    sys.path.insert(0, str(path.parent.absolute()))
+    before = list(sys.path)
+    sys.path[:0] = [str(folder) for folder in (path.parent.absolute(), *_folders())]
     try:
+        _require_recipe(path)
         rest = values(arguments)
         config = values.config
-    except AttributeError as error:
-        if not overrides:
-            raise
-        raise UserError(f"unknown config key: {error}".replace('"', "")) from error
+    except (AttributeError, KeyError) as error:
+        raise UserError(f"unknown config key: {error.args[0]}; see {path} for the keys") from error
     except (flags.Error, TypeError, ValueError) as error:
         raise UserError(f"{error}; see {path} for the keys and their types") from error
     finally:
-        sys.path.pop(0)
+        sys.path[:] = before
     if rest[1:]:
         raise UserError(f"unknown argument {rest[1]!r}; changes are written --config.KEY=VALUE")
-    config.lock()
     return config
 
 
+def _require_recipe(path: Path) -> None:
+    """Raises UserError if the file by itself is no recipe, so that later errors are those of the changes."""
+    try:
+        get_config = runpy.run_path(str(path))["get_config"]
+        get_config()
+    except Exception as error:
+        raise UserError(
+            f"{path} is not a recipe: {type(error).__name__}: {error}; compare configs/places2.py"
+        ) from error
+
+
 def _folders() -> list[Path]:
+    """Where recipes ship: inside the installed package, or beside it in a clone."""
     package = Path(glcic_jax.__file__).parent
-    return [folder for folder in (package.parent / "configs", package / "configs") if folder.is_dir()]
+    return [folder for folder in (package / "configs", package.parent / "configs") if folder.is_dir()][:1]

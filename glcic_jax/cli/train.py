@@ -5,6 +5,7 @@ import logging
 import signal
 from pathlib import Path
 from types import FrameType
+from typing import Self
 
 from rich.console import Console
 
@@ -34,10 +35,10 @@ def main(arguments: list[str]) -> int:
     from glcic_jax.training.progress import Progress
 
     logging.getLogger("absl").setLevel(logging.WARNING)  # Orbax tells every file it touches
-    stop = _StopOnSignal()
     console = Console()
     try:
-        train(config, workdir, Progress(console), should_stop=lambda step: stop.asked)
+        with _StopOnSignal() as stop:
+            train(config, workdir, Progress(console), should_stop=lambda step: stop.asked)
     except Stopped as stopped:
         console.print(str(stopped), highlight=False, markup=False, soft_wrap=True)
         return EXIT_STOPPED
@@ -53,8 +54,14 @@ class _StopOnSignal:
 
     def __init__(self) -> None:
         self.asked = False
-        signal.signal(signal.SIGTERM, self._handle)
-        signal.signal(signal.SIGINT, self._handle)
+
+    def __enter__(self) -> Self:
+        self._before = {number: signal.signal(number, self._handle) for number in (signal.SIGTERM, signal.SIGINT)}
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.asked = True

@@ -42,19 +42,20 @@ def encode_record(data: bytes, max_short_side_px: int) -> Record:
     Raises: ImageError with the reason.
     """
     source = _open(data)
-    untouched = source.format == "JPEG" and source.mode == "RGB" and source.getexif().get(0x0112, 1) == 1
-    image = _upright_rgb(source)
-    scale = max_short_side_px / min(image.size)
-    if scale < 1:
-        image = image.resize(
-            (max(1, round(image.width * scale)), max(1, round(image.height * scale))),
-            Image.Resampling.LANCZOS,
-        )
-        untouched = False
-    if not untouched:
-        buffer = io.BytesIO()
-        image.save(buffer, "JPEG", quality=95, subsampling=0)
-        data = buffer.getvalue()
+    try:
+        untouched = source.format == "JPEG" and source.mode == "RGB" and source.getexif().get(0x0112, 1) == 1
+        image = _upright_rgb(source)
+        scale = max_short_side_px / min(image.size)
+        if scale < 1:
+            size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+            image, untouched = image.resize(size, Image.Resampling.LANCZOS), False
+        if not untouched:
+            buffer = io.BytesIO()
+            image.info = {}  # comments and profiles may not fit into a JPEG
+            image.save(buffer, "JPEG", quality=95, subsampling=0)
+            data = buffer.getvalue()
+    except Exception as error:  # a side too long for a JPEG, a broken EXIF block, ...
+        raise ImageError(str(error) or type(error).__name__) from error
     pixel_sum = np.asarray(image).sum(axis=(0, 1), dtype=np.int64)
     return Record(data, image.height, image.width, pixel_sum)
 
@@ -70,7 +71,11 @@ def read_image(path: Path) -> np.ndarray:
 def read_mask(path: Path) -> np.ndarray:
     """uint8 (H, W, 1), 1 where the file is lighter than mid-grey (above 127). Raises: UserError naming the file."""
     try:
-        grey = np.array(decode(_read(path)).convert("L"))
+        image = _open(_read(path))
+        if _transparent(image):  # painted on a transparent layer: only what was painted counts
+            image = image.convert("RGBA")
+            image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
+        grey = np.array(_upright_rgb(image).convert("L"))
     except ImageError as error:
         raise UserError(f"cannot read the mask {path}: {error}; give another file") from error
     return (grey > 127).astype(np.uint8)[..., None]
@@ -84,6 +89,8 @@ def require_writable(path: Path) -> None:
             f"{', '.join(_WRITE_OPTIONS)} (.png keeps every bit)"
         )
     require_parent(path)
+    if path.is_dir():
+        raise UserError(f"cannot write {path}: it is a folder; give the name of a file")
 
 
 def write_image(path: Path, image: np.ndarray) -> None:
@@ -127,13 +134,19 @@ def _open(data: bytes) -> Image.Image:
     return image
 
 
+def _transparent(image: Image.Image) -> bool:
+    return "A" in image.getbands() or "transparency" in image.info
+
+
 def _upright_rgb(image: Image.Image) -> Image.Image:
     try:
         upright = ImageOps.exif_transpose(image)
-        if upright.mode.startswith("I;16") or upright.mode in ("I", "F"):  # 16-bit grey: keep its high byte
+        if upright.mode == "F":
+            raise ImageError("floating-point pixels, whose range is not known")
+        if upright.mode.startswith("I"):  # 16-bit grey: keep its high byte
             values = np.asarray(upright, np.float64) / 257
             upright = Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
-        if "A" in upright.getbands() or "transparency" in upright.info:
+        if _transparent(upright):
             upright = upright.convert("RGBA")
             page = Image.new("RGBA", upright.size, "white")  # transparent means white, as on paper
             upright = Image.alpha_composite(page, upright)

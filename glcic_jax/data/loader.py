@@ -5,6 +5,7 @@ whatever the number of processes and threads: so the data position of a run is i
 
 import os
 from collections.abc import Iterator, Sequence
+from typing import Protocol
 
 import cv2
 import grain.python as grain
@@ -15,8 +16,16 @@ from glcic_jax.data.holes import centred_window, mask_of, random_window, rectang
 from glcic_jax.errors import UserError
 
 
+class Records(Protocol):
+    """JPEGs by index: `shards.Records`, or a list."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> bytes: ...
+
+
 def training_samples(
-    records: Sequence[bytes],
+    records: Records,
     *,
     seed: int,
     short_side_px: tuple[int, int],
@@ -53,7 +62,7 @@ def training_samples(
 
 
 def fixed_samples(
-    records: Sequence[bytes],
+    records: Records,
     *,
     count: int,
     short_side_px: int,

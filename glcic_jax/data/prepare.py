@@ -21,7 +21,7 @@ from glcic_jax.errors import UserError
 BUCKETS = 256
 SHARD_BYTES = 256 * 2**20
 
-_SPLIT_FOLDER = re.compile(r"(train|val|test)(_\w+)?")
+_SPLIT_FOLDER = re.compile(r"(train|val|test)(_256|_large)?")
 
 
 class Spooled(NamedTuple):
@@ -79,15 +79,21 @@ def prepare(
         splits = _choose_splits(images, split, val_fraction)
         for name in set(splits.values()) & set(manifest["splits"]):
             raise UserError(f"{output} already holds the split {name!r}; choose another --output, or --split=NAME")
-        manifest["splits"] |= _write_splits(spool, output, splits)
-    except BaseException:
+        described = _write_splits(spool, splits)
+        manifest["splits"] |= described
+        manifest["sources"].append(source_name)
+        manifest["settings"] = {"max_short_side_px": max_short_side_px}
+        manifest["left_out"] += sorted(left_out, key=lambda entry: entry["name"])
+        for name in described:  # whole, all of them: only now do they get their places
+            for shard in described[name]["shards"]:
+                (spool / shard["file"]).replace(output / shard["file"])
+        write_manifest(output, manifest)
+    except BaseException as error:
         shutil.rmtree(output if new_folder else spool)
+        if isinstance(error, OSError):
+            raise UserError(f"cannot write to {output}: {error.strerror}; make room or choose another") from error
         raise
     shutil.rmtree(spool)
-    manifest["sources"].append(source_name)
-    manifest["settings"] = {"max_short_side_px": max_short_side_px}
-    manifest["left_out"] += sorted(left_out, key=lambda entry: entry["name"])
-    write_manifest(output, manifest)
     return manifest
 
 
@@ -100,24 +106,25 @@ def _spool(
 ) -> list[dict[str, str]]:
     """Encodes all images into bucket files by content hash; returns what was left out and why."""
     left_out = []
-    buckets = [(spool / f"{i:03d}").open("wb") for i in range(BUCKETS)]
-    try:
-        for name, data, reason in entries:
-            if data is not None:
-                try:
-                    record = encode_record(data, max_short_side_px)
-                    digest = hashlib.sha256(data).digest()
-                    image = Spooled(digest, name, split or _split_by_folder(name), record)
-                    pickle.dump(tuple(image), buckets[digest[0]])
-                except ImageError as error:
-                    reason = str(error)
-            if reason:
-                left_out.append({"name": name, "reason": reason})
-            on_file()
-    finally:
-        for bucket in buckets:
-            bucket.close()
+    for name, data, reason in entries:
+        if data is not None:
+            try:
+                record = encode_record(data, max_short_side_px)
+            except ImageError as error:
+                reason = str(error)
+            else:
+                digest = hashlib.sha256(data).digest()
+                image = Spooled(digest, name, split or _split_by_folder(name), record)
+                with _bucket_file(spool, digest[0]).open("ab") as bucket:
+                    pickle.dump(tuple(image), bucket)
+        if reason:
+            left_out.append({"name": name, "reason": reason})
+        on_file()
     return left_out
+
+
+def _bucket_file(spool: Path, index: int) -> Path:
+    return spool / f"{index:03d}.bucket"
 
 
 def _split_by_folder(name: str) -> str:
@@ -128,7 +135,10 @@ def _split_by_folder(name: str) -> str:
 
 
 def _bucket(spool: Path, index: int) -> Iterator[Spooled]:
-    with (spool / f"{index:03d}").open("rb") as opened:
+    path = _bucket_file(spool, index)
+    if not path.exists():
+        return
+    with path.open("rb") as opened:
         while opened.peek(1):
             digest, name, split, record = pickle.load(opened)
             yield Spooled(digest, name, split, Record(*record))
@@ -152,16 +162,17 @@ def _deduplicated(spool: Path) -> tuple[dict[bytes, tuple[str, str]], list[dict[
 def _choose_splits(images: dict[bytes, tuple[str, str]], split: str | None, val_fraction: float) -> dict[bytes, str]:
     """Split of each content."""
     splits = {digest: of for digest, (_, of) in images.items()}
-    if split or val_fraction == 0 or len(images) < 2 or "val" in splits.values():
-        return splits
     train = [digest for digest, of in splits.items() if of == "train"]
+    if split or val_fraction == 0 or len(train) < 2 or "val" in splits.values():
+        return splits
     # By the digest's end: its beginning orders the records in the shards, and both are to be shuffled.
     train.sort(key=lambda digest: digest[::-1])
-    return splits | dict.fromkeys(train[: math.ceil(val_fraction * len(train))], "val")
+    count = min(len(train) - 1, math.ceil(val_fraction * len(train)))
+    return splits | dict.fromkeys(train[:count], "val")
 
 
-def _write_splits(spool: Path, output: Path, splits: dict[bytes, str]) -> dict[str, Any]:
-    """Writes the shards of all splits, records in the order of their content hash."""
+def _write_splits(spool: Path, splits: dict[bytes, str]) -> dict[str, Any]:
+    """Writes the shards of all splits into the spool, records in the order of their content hash."""
     totals = dict.fromkeys(sorted(set(splits.values())), 0)
     for index in range(BUCKETS):
         for digest, image in _sorted_bucket(spool, index):
@@ -182,7 +193,7 @@ def _write_splits(spool: Path, output: Path, splits: dict[bytes, str]) -> dict[s
                     pixel_sum = [s + int(v) for s, v in zip(pixel_sum, record.pixel_sum, strict=True)]
                     sides.append(min(record.height_px, record.width_px))
             name = f"{split}-{number:05d}-of-{n_shards:05d}.array_record"
-            shards.append(write_shard(output / name, records))
+            shards.append(write_shard(spool / name, records))
         described[split] = {
             "count": len(sides),
             "mean_color": [s / pixels / 255 for s in pixel_sum],

@@ -1,8 +1,6 @@
 """A prepared data set: ArrayRecord shards, one JPEG a record, and the manifest that describes them."""
 
-import hashlib
 import json
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +8,7 @@ from array_record.python.array_record_data_source import ArrayRecordDataSource
 from array_record.python.array_record_module import ArrayRecordWriter
 
 from glcic_jax.atomic import atomic_file
+from glcic_jax.checksum import sha256_of
 from glcic_jax.errors import UserError
 
 MANIFEST = "manifest.json"
@@ -31,12 +30,6 @@ def write_shard(path: Path, records: list[bytes]) -> dict[str, Any]:
         "bytes": path.stat().st_size,
         "sha256": sha256_of(path),
     }
-
-
-def sha256_of(path: Path) -> str:
-    """Hexadecimal SHA-256 of a file."""
-    with path.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
@@ -75,8 +68,8 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def open_split(folder: Path, manifest: dict[str, Any], split: str) -> Sequence[bytes]:
-    """The JPEGs of one split by index, after checking that its shards are those of the manifest.
+def open_split(folder: Path, manifest: dict[str, Any], split: str) -> "Records":
+    """The JPEGs of one split by index, after checking that its shards are as large as the manifest says.
 
     Raises: UserError if the split or a shard is missing, or a shard has another size or number of records.
     """
@@ -104,4 +97,24 @@ def open_split(folder: Path, manifest: dict[str, Any], split: str) -> Sequence[b
         raise UserError(
             f"the shards of {split!r} in {folder} hold {found} records, the manifest says {count}; {advice}"
         )
-    return source
+    return Records(source, f"{folder / MANIFEST}, split {split!r}")
+
+
+class Records:
+    """The records of a split by index."""
+
+    def __init__(self, source: ArrayRecordDataSource, name: str):
+        """name: what errors call it."""
+        self._source, self._name = source, name
+
+    def __len__(self) -> int:
+        return len(self._source)
+
+    def __getitem__(self, index: int) -> bytes:
+        """Raises: UserError for a damaged shard."""
+        try:
+            return self._source[index]
+        except RuntimeError as error:
+            raise UserError(
+                f"record {index} of {self._name} cannot be read: its shard is damaged ({error}); prepare the data again"
+            ) from error

@@ -32,7 +32,7 @@ def entries(source: Path) -> Iterator[Entry]:
 
 def _folder(source: Path) -> Iterator[Entry]:
     for folder, subfolders, files in os.walk(source):  # links to folders are not followed: they may loop
-        subfolders.sort()
+        subfolders[:] = sorted(name for name in subfolders if not name.startswith(".partial-"))  # our own
         for file in sorted(files):
             path = Path(folder, file)
             name = path.relative_to(source).as_posix()
@@ -49,6 +49,7 @@ def _tar(source: Path) -> Iterator[Entry]:
     try:
         with tarfile.open(source, "r|*") as archive:  # as a stream: large archives are read once, front to back
             for member in archive:
+                archive.members = []  # type: ignore[attr-defined]  # else every member is remembered: gigabytes for millions
                 if member.isdir():
                     continue
                 if not member.isfile():

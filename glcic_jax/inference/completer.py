@@ -18,7 +18,7 @@ def complete(network: CompletionNetwork, variables: Variables, image: np.ndarray
         mask: uint8 (H, W, 1), 1 = hole.
 
     Returns: uint8 (H, W, 3).
-    Raises: UserError if the sizes differ or the mask is empty.
+    Raises: UserError if the sizes differ, or the mask covers nothing or everything.
 
     """
     h, w = image.shape[:2]
@@ -28,6 +28,8 @@ def complete(network: CompletionNetwork, variables: Variables, image: np.ndarray
         )
     if not mask.any():
         raise UserError("the mask is empty: no pixel is lighter than mid-grey; paint the hole white")
+    if mask.all():
+        raise UserError("the mask covers the whole image; paint only the hole white, and leave known pixels black")
     padding = ((0, -h % STRIDE_PX), (0, -w % STRIDE_PX), (0, 0))
     # "symmetric" repeats the edge's pixels, so that it also works for images of one pixel.
     padded_image, padded_mask = (np.pad(array, padding, mode="symmetric") for array in (image, mask))

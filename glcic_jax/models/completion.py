@@ -80,6 +80,8 @@ class CompletionNetwork(nn.Module):
             raise ValueError(
                 f"hole_fill is {self.hole_fill!r}; it must be 'mean_centred', 'mean' or a number in [0, 1]"
             )
+        if not isinstance(self.hole_fill, str) and not 0 <= self.hole_fill <= 1:
+            raise ValueError(f"hole_fill is {self.hole_fill}; a grey must lie in [0, 1]")
         super().__post_init__()
 
     @nn.compact

@@ -63,7 +63,9 @@ class ContextDiscriminator(nn.Module):
             )(x)
             x = batch_norm(f"{name}_norm{number}", train, self.statistics_axis, self.dtype)(x)
             x = activation(x, self.negative_slope)
-        vector = self._dense(f"{name}_dense", x.reshape(x.shape[0], -1), int(VECTOR_SIZE * self.width_multiplier))
+        vector = self._dense(
+            f"{name}_dense", x.reshape(x.shape[0], -1), max(1, int(VECTOR_SIZE * self.width_multiplier))
+        )
         return activation(vector, self.negative_slope)
 
     def _dense(self, name: str, x: jax.Array, features: int) -> jax.Array:

@@ -1,6 +1,5 @@
 """A trained model as a folder: safetensors weights and `card.json`, which says all that is needed to use them."""
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -13,8 +12,9 @@ import safetensors.flax
 
 import glcic_jax
 from glcic_jax.atomic import atomic_folder
+from glcic_jax.checksum import sha256_of
 from glcic_jax.errors import UserError
-from glcic_jax.models.completion import CompletionNetwork
+from glcic_jax.models.completion import STRIDE_PX, CompletionNetwork
 from glcic_jax.models.discriminator import ContextDiscriminator
 
 CARD = "card.json"
@@ -56,6 +56,7 @@ def save(
         },
         **about,
     }
+    require_replaceable(folder)
     with atomic_folder(folder) as partial:
         for role, pair in (("completion", completion), ("discriminator", discriminator)):
             if pair is None:
@@ -64,8 +65,16 @@ def save(
             file = partial / f"{role}.safetensors"
             flat = flax.traverse_util.flatten_dict(jax.device_get(variables), sep="/")
             safetensors.flax.save_file({k: jnp.asarray(v) for k, v in flat.items()}, str(file))
-            card[role] = {"file": file.name, "sha256": _sha256(file), "network": _fields(network)}
+            card[role] = {"file": file.name, "sha256": sha256_of(file), "network": _fields(network)}
         (partial / CARD).write_text(json.dumps(card, indent=2) + "\n")
+
+
+def require_replaceable(folder: Path) -> None:
+    """Raises: UserError if something stands there that is no model and would be lost."""
+    if folder.exists() and not (folder / CARD).is_file() and not (folder.is_dir() and not any(folder.iterdir())):
+        raise UserError(
+            f"{folder} would be replaced by the model, but it is not one; move it, or choose another folder"
+        )
 
 
 def load(folder: str | Path) -> tuple[CompletionNetwork, Variables, dict[str, Any]]:
@@ -78,7 +87,16 @@ def load(folder: str | Path) -> tuple[CompletionNetwork, Variables, dict[str, An
     folder = Path(folder)
     card = read_card(folder)
     network = _network(folder, card, "completion", CompletionNetwork)
-    return network, _read_variables(folder, card["completion"]), card
+    variables = _read_variables(folder, card["completion"])
+    try:
+        image = jnp.zeros((1, STRIDE_PX, STRIDE_PX, 3))
+        jax.eval_shape(network.apply, variables, image, image[..., :1])
+    except Exception as error:  # whatever an altered card makes the network raise
+        raise UserError(
+            f"{folder / CARD} does not describe the weights beside it ({type(error).__name__}); "
+            "copy the model folder again"
+        ) from error
+    return network, variables, card
 
 
 def load_discriminator(folder: Path, card: dict[str, Any]) -> tuple[ContextDiscriminator, Variables] | None:
@@ -98,9 +116,10 @@ def read_card(folder: Path) -> dict[str, Any]:
         raise UserError(f"{folder} is no model folder: it holds no {CARD}; training writes one as RUN/model")
     try:
         card = json.loads(path.read_text())
-        version = card["format_version"]
-        files = [card["completion"]["file"]] + [card[r]["file"] for r in ("discriminator",) if r in card]
-    except (ValueError, KeyError, TypeError) as error:
+        version = int(card["format_version"])
+        entries = [card[role] for role in ("completion", "discriminator") if role in card or role == "completion"]
+        files = [str(entry["file"]) for entry in entries if dict(entry["network"]) and str(entry["sha256"])]
+    except (ValueError, KeyError, TypeError, OSError) as error:
         raise UserError(f"{path} is not a model's card ({error}); copy the model folder again") from error
     if card.get("format") != FORMAT or version > FORMAT_VERSION:
         raise UserError(
@@ -125,7 +144,7 @@ def _network(folder: Path, card: dict[str, Any], role: str, kind: type) -> Any:
 
 def _read_variables(folder: Path, entry: dict[str, Any]) -> Variables:
     file = folder / entry["file"]
-    if (found := _sha256(file)) != entry["sha256"]:
+    if (found := sha256_of(file)) != entry["sha256"]:
         raise UserError(
             f"{file} was altered: its SHA-256 is {found[:12]}..., the card says {entry['sha256'][:12]}...; "
             "copy the model folder again"
@@ -139,8 +158,3 @@ def _read_variables(folder: Path, entry: dict[str, Any]) -> Variables:
 
 def _fields(network: Any) -> dict[str, Any]:
     return {k: getattr(network, k) for k in network.__dataclass_fields__ if k not in _RUN_FIELDS}
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as opened:
-        return hashlib.file_digest(opened, "sha256").hexdigest()

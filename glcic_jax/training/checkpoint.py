@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import jax
@@ -45,6 +44,10 @@ class Checkpoints:
             force=True,
         )
 
+    def about(self, step: int) -> dict[str, Any]:
+        """What was saved beside the state of a step. Raises: UserError if it cannot be read."""
+        return read_about(self.folder / str(step))
+
     def restore(self, step: int, like: TrainState) -> TrainState:
         """The state saved at a step, with the shapes and on the devices of `like`.
 
@@ -67,13 +70,17 @@ class Checkpoints:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._manager.close()  # waits for the save under way
+
+
+def read_about(path: Path) -> dict[str, Any]:
+    """What was saved beside the state in one checkpoint's folder. Raises: UserError if it cannot be read."""
+    try:
+        with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as checkpointer:
+            return checkpointer.restore((path / ABOUT).absolute())
+    except (ValueError, KeyError, OSError) as error:
+        raise _unreadable(path, error) from error
 
 
 def saved_shapes(path: Path) -> dict[str, tuple[int, ...]]:

@@ -1,7 +1,7 @@
 """Starting a run from somebody's weights: a model folder or a checkpoint."""
 
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import numpy as np
@@ -9,72 +9,99 @@ import orbax.checkpoint as ocp
 
 from glcic_jax.errors import UserError
 from glcic_jax.models import folder as model_folder
-from glcic_jax.training.checkpoint import STATE, first_difference, saved_shapes, shapes
-from glcic_jax.training.state import NetworkState, TrainState
+from glcic_jax.training.checkpoint import STATE, first_difference, read_about, saved_shapes, shapes
+from glcic_jax.training.state import TrainState
 
 Variables = dict[str, Any]
 
+# What changes no shape, but what the weights mean.
+CONVENTIONS = ("output", "hole_fill", "negative_slope", "mask_channel")
 
-def initialised_from(path: Path, state: TrainState) -> TrainState:
-    """`state` with the weights and BatchNorm statistics of C, and of D where it is there; the optimisers start anew.
 
-    Args:
-        path: a model folder, a run's folder, its folder of checkpoints, or one checkpoint.
-        state: the initial state, which says the shapes.
+class Weights(NamedTuple):
+    """Networks from elsewhere: C's variables and D's, if there, and the conventions that C was trained with."""
 
-    Raises: UserError if nothing is found or the shapes differ.
+    path: Path
+    completion: Variables
+    discriminator: Variables | None
+    conventions: dict[str, Any]
+    mean_color: tuple[float, float, float]
 
+
+def read_weights(path: Path) -> Weights:
+    """Weights from a model folder, a run's folder, its folder of checkpoints, or one checkpoint.
+
+    Raises: UserError if nothing is found or it cannot be read.
     """
-    if (path / model_folder.CARD).is_file():
-        completion, discriminator = _from_model(path)
-    else:
-        completion, discriminator = _from_checkpoint(_newest_checkpoint(path))
-    c = _replaced(state.completion, completion, f"{path}: completion network")
-    if discriminator is None:
-        return state.replace(completion=c)
-    d = _replaced(state.discriminator, discriminator, f"{path}: discriminator")
-    return state.replace(completion=c, discriminator=d)
+    return _from_model(path) if (path / model_folder.CARD).is_file() else _from_checkpoint(_newest_checkpoint(path))
 
 
-def _from_model(path: Path) -> tuple[Variables, Variables | None]:
-    _, completion, card = model_folder.load(path)
+def check_conventions(weights: Weights, completion: dict[str, Any]) -> None:
+    """Raises UserError if the recipe's `completion` would use the weights in another way than they were trained."""
+    for key in CONVENTIONS:
+        there, here = weights.conventions[key], completion[key]
+        if str(there) != str(here):
+            raise UserError(
+                f"config.completion.{key} is {here!r}, but the weights in {weights.path} were trained with {there!r}; "
+                f"give --config.completion.{key}={there}"
+            )
+
+
+def initialised_from(weights: Weights, state: TrainState) -> tuple[TrainState, str]:
+    """`state` with those weights and statistics, the optimisers anew; and words for what came along.
+
+    D stays at its initial values where there is none, or where it was made for other sizes.
+    Raises: UserError if C's shapes differ.
+    """
+    if difference := first_difference(shapes(weights.completion), shapes(state.completion.variables)):
+        raise UserError(
+            f"the completion network in {weights.path} does not fit this config: {difference}; "
+            "use the network options (width_multiplier, ...) that it was made with"
+        )
+    state = state.replace(completion=state.completion.replace(**weights.completion))
+    if weights.discriminator is None:
+        return state, f"starting from the completion network in {weights.path}; the discriminator starts anew"
+    if difference := first_difference(shapes(weights.discriminator), shapes(state.discriminator.variables)):
+        return state, (
+            f"starting from the completion network in {weights.path}; its discriminator was made for other sizes "
+            f"({difference}) and starts anew"
+        )
+    state = state.replace(discriminator=state.discriminator.replace(**weights.discriminator))
+    return state, f"starting from both networks in {weights.path}"
+
+
+def _from_model(path: Path) -> Weights:
+    network, completion, card = model_folder.load(path)
     discriminator = model_folder.load_discriminator(path, card)
-    return completion, discriminator[1] if discriminator else None
+    conventions = {key: getattr(network, key) for key in CONVENTIONS}
+    return Weights(path, completion, discriminator[1] if discriminator else None, conventions, network.mean_color)
 
 
 def _newest_checkpoint(path: Path) -> Path:
-    """The folder of one checkpoint's state, for whatever was given of a run."""
+    """The folder of one checkpoint, for whatever was given of a run."""
     if (path / STATE).is_dir():
-        return path / STATE
+        return path
     for folder in (path / "checkpoints", path):
         if folder.is_dir():
             steps = [int(child.name) for child in folder.iterdir() if child.name.isdigit()]
             if steps:
-                return folder / str(max(steps)) / STATE
+                return folder / str(max(steps))
     raise UserError(
         f"config.init_from is {path}, which holds neither a model ({model_folder.CARD}) nor checkpoints; "
         "give RUN/model, RUN, or RUN/checkpoints/STEP"
     )
 
 
-def _from_checkpoint(path: Path) -> tuple[Variables, Variables]:
-    saved_shapes(path)  # raises in words if it cannot be read
+def _from_checkpoint(path: Path) -> Weights:
+    saved_shapes(path / STATE)  # raises in words if it cannot be read
+    about = read_about(path)
     with ocp.StandardCheckpointer() as checkpointer:
         # As NumPy arrays, on no device: where this checkpoint was made does not matter.
-        metadata = checkpointer.metadata(path.absolute()).item_metadata.tree
+        metadata = checkpointer.metadata((path / STATE).absolute()).item_metadata.tree
         target = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), metadata)
-        state = checkpointer.restore(path.absolute(), target)
+        state = checkpointer.restore((path / STATE).absolute(), target)
     completion, discriminator = (
         {"params": state[role]["params"], "batch_stats": state[role]["batch_stats"]}
         for role in ("completion", "discriminator")
     )
-    return completion, discriminator
-
-
-def _replaced(state: NetworkState, variables: Variables, what: str) -> NetworkState:
-    if difference := first_difference(shapes(variables), shapes(state.variables)):
-        raise UserError(
-            f"{what} does not fit this config: {difference}; "
-            "use the network options (width_multiplier, ...) that it was made with"
-        )
-    return state.replace(params=variables["params"], batch_stats=variables["batch_stats"])
+    return Weights(path, completion, discriminator, about["config"]["completion"], tuple(about["mean_color"]))

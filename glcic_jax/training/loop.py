@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
@@ -18,11 +19,13 @@ from glcic_jax.data.batch import Batch
 from glcic_jax.data.loader import batches, fixed_samples, training_samples
 from glcic_jax.data.shards import open_split, read_manifest
 from glcic_jax.errors import UserError
+from glcic_jax.models import folder as model_folder
 from glcic_jax.training.checkpoint import Checkpoints
 from glcic_jax.training.export import export_model, versions
-from glcic_jax.training.init_from import initialised_from
+from glcic_jax.training.init_from import check_conventions, initialised_from, read_weights
 from glcic_jax.training.mesh import check_batch_size, make_mesh, map_over_mesh, put_batch, put_replicated
 from glcic_jax.training.progress import Progress
+from glcic_jax.training.resume import about_run, check_continues
 from glcic_jax.training.setup import Config, Stage, build_problem, check, initial_state, stages
 from glcic_jax.training.state import TrainState
 from glcic_jax.training.step import Problem
@@ -51,8 +54,8 @@ class Run:
 
     def save(self, step: int, state: TrainState) -> None:
         """Saves a checkpoint with what it was made from."""
-        about = {"config": self.config.to_dict(), "versions": versions(), "data": self.manifest["splits"]}
-        self.checkpoints.save(step, state, about)
+        about = about_run(self.config, self.manifest, self.problem.completion.mean_color)
+        self.checkpoints.save(step, state, about | {"versions": versions()})
 
 
 def train(
@@ -81,9 +84,9 @@ def train(
     data_dir = Path(config.data_dir)
     manifest = read_manifest(data_dir)
     records = open_split(data_dir, manifest, "train")
-    problem = build_problem(config, tuple(manifest["splits"]["train"]["mean_color"]))
     plan = stages(config)
     total = plan[-1].stop
+    model_folder.require_replaceable(workdir / "model")
     try:
         workdir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -100,22 +103,17 @@ def train(
     stage_ends = [stage.stop for stage in plan if stage.stop > stage.start]
     with Checkpoints(workdir / "checkpoints", config.keep_checkpoints, stage_ends) as checkpoints:
         progress.say(f"{mesh.size} x {mesh.devices.flat[0].device_kind}, {len(records)} photographs, {workdir}")
-        state, step = _first_state(config, problem, checkpoints, mesh, progress)
+        problem, state, step = _start(config, manifest, checkpoints, mesh, progress)
         with atomic_file(workdir / "config.json") as partial:
             partial.write_text(json.dumps(config.to_dict(), indent=2) + "\n")
+        if step in stage_ends:  # the run may have been stopped between this checkpoint and the model
+            export_model(workdir / "model", config, problem, state, manifest)
+        if step >= total:
+            progress.say(f"all {total} steps are done already")
         with Telemetry(workdir, step) as telemetry, progress:
             validation = _open_validation(config, problem, data_dir, manifest, mesh, progress)
             run = Run(
-                config,
-                workdir,
-                mesh,
-                problem,
-                manifest,
-                validation,
-                checkpoints,
-                telemetry,
-                progress,
-                should_stop,
+                config, workdir, mesh, problem, manifest, validation, checkpoints, telemetry, progress, should_stop
             )
             ahead = batches(
                 samples,
@@ -128,11 +126,7 @@ def train(
             for stage in plan:
                 if max(step, stage.start) < stage.stop:
                     state = _run_stage(run, stage, state, max(step, stage.start), ahead)
-                    run.save(stage.stop, state)
                     export_model(workdir / "model", config, problem, state, manifest)
-            if step >= total:  # nothing left to do, but the run may have been stopped before it wrote the model
-                progress.say(f"all {total} steps are done already")
-                export_model(workdir / "model", config, problem, state, manifest)
     return state
 
 
@@ -168,13 +162,17 @@ def _run_stage(run: Run, stage: Stage, state: TrainState, first: int, ahead: Ite
             run.telemetry.scalars(done, stage.number, values)
             run.progress.log(done, values)
             interval.clear()
-        if save or stop:
+        if (validate or save or stop) and not _all_finite(state):  # the figures are from before the update
+            raise FloatingPointError(_not_finite("a parameter", done, stage))
+        if stop:  # before anything that takes long
             run.save(done, state)
         if validate and run.validation is not None:
             scores, grid = run.validation(state.completion)
             run.telemetry.scalars(done, stage.number, scores)
             run.telemetry.grid(done, grid)
             run.progress.log_validation(done, scores)
+        if save:
+            run.save(done, state)
         if stop:
             raise Stopped(f"stopped after step {done}, saved in {run.workdir}; the same command continues")
         if log or validate or save or done == first + 1:  # the first step compiles
@@ -183,19 +181,27 @@ def _run_stage(run: Run, stage: Stage, state: TrainState, first: int, ahead: Ite
     return state
 
 
-def _first_state(
-    config: Config, problem: Problem, checkpoints: Checkpoints, mesh: Mesh, progress: Progress
-) -> tuple[TrainState, int]:
-    """The newest checkpoint's state, or the initial one; and its step."""
-    state = put_replicated(mesh, initial_state(config, problem))
+def _start(
+    config: Config, manifest: dict[str, Any], checkpoints: Checkpoints, mesh: Mesh, progress: Progress
+) -> tuple[Problem, TrainState, int]:
+    """The problem, and the state with its step: of the newest checkpoint, of config.init_from, or the initial one."""
     step = checkpoints.latest_step()
     if step is not None:
+        about = checkpoints.about(step)
+        check_continues(config, manifest, about, step)
+        problem = build_problem(config, tuple(about["mean_color"]))
         progress.say(f"continuing from the checkpoint of step {step}")
-        return checkpoints.restore(step, state), step
+        return problem, checkpoints.restore(step, put_replicated(mesh, initial_state(config, problem))), step
     if config.init_from:
-        progress.say(f"starting from the weights in {config.init_from}")
-        state = put_replicated(mesh, initialised_from(Path(config.init_from), state))
-    return state, 0
+        weights = read_weights(Path(config.init_from))
+        check_conventions(weights, config.completion)
+        problem = build_problem(config, weights.mean_color)  # what those weights were trained to see
+        state, said = initialised_from(weights, initial_state(config, problem))
+        progress.say(said)
+    else:
+        problem = build_problem(config, tuple(manifest["splits"]["train"]["mean_color"]))
+        state = initial_state(config, problem)
+    return problem, put_replicated(mesh, state), 0
 
 
 def _open_validation(
@@ -219,12 +225,22 @@ def _read(metrics: dict[str, jax.Array], step: int, stage: Stage) -> dict[str, f
     values = {name: float(value) for name, value in jax.device_get(metrics).items()}
     for name, value in values.items():
         if not math.isfinite(value):
-            raise FloatingPointError(
-                f"{name} is {value} at step {step} (stage {stage.number}, {stage.name}); the last checkpoint is "
-                "from before; try a smaller learning rate, or float32 if this was bfloat16"
-            )
+            raise FloatingPointError(_not_finite(name, step, stage))
     return values
+
+
+def _not_finite(name: str, step: int, stage: Stage) -> str:
+    return (
+        f"{name} is not finite at step {step} (stage {stage.number}, {stage.name}); the last checkpoint is from "
+        "before; try a smaller learning rate, or float32 if this was bfloat16"
+    )
 
 
 def _means(interval: list[dict[str, float]]) -> dict[str, float]:
     return {name: float(np.mean([values[name] for values in interval])) for name in interval[0]}
+
+
+@jax.jit
+def _all_finite(state: TrainState) -> jax.Array:
+    leaves = [x for network in (state.completion, state.discriminator) for x in jax.tree.leaves(network.variables)]
+    return jnp.all(jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves]))

@@ -1,6 +1,5 @@
 """What a run shows on the terminal: a live line where there is one, plain lines in a log."""
 
-from types import TracebackType
 from typing import Self
 
 import rich.progress
@@ -66,12 +65,7 @@ class Progress:
         self._bar.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self._bar.stop()
 
 

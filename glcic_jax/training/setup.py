@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import math
 from typing import Any, NamedTuple, TypeAlias
 
 import jax
@@ -11,7 +12,7 @@ import optax
 
 from glcic_jax.errors import UserError
 from glcic_jax.models.completion import STRIDE_PX, CompletionNetwork
-from glcic_jax.models.discriminator import BRANCH_CHANNELS, ContextDiscriminator
+from glcic_jax.models.discriminator import BRANCH_CHANNELS, ContextDiscriminator, default_depth
 from glcic_jax.training.mesh import AXIS
 from glcic_jax.training.state import TrainState, create_state
 from glcic_jax.training.step import Problem, completion_step, discriminator_step, joint_step
@@ -53,15 +54,19 @@ def check(config: Config) -> None:
 
     for key in ("short_side_px", "hole_px"):
         require(
-            isinstance(config[key], tuple) and len(config[key]) == 2 and 0 < config[key][0] <= config[key][1],
+            isinstance(config[key], tuple)
+            and [type(value) for value in config[key]] == [int, int]
+            and 0 < config[key][0] <= config[key][1],
             key,
-            "it must be a range (smallest, largest) in pixels",
+            "it must be a range of whole pixels, (smallest, largest)",
         )
     for key in ("completion_steps", "discriminator_steps", "joint_steps", "balance_gradients_steps"):
         require(config[key] >= 0, key, "it cannot be negative")
     for key in ("log_every_steps", "validate_every_steps", "checkpoint_every_steps", "keep_checkpoints",
                 "validation_samples", "grid_samples"):  # fmt: skip
         require(config[key] >= 1, key, "it must be at least 1")
+    require(0 <= config.seed < 2**32, "seed", "it must lie in 0 to 2**32 - 1")
+    require(math.isfinite(config.alpha) and config.alpha >= 0, "alpha", "it cannot be negative")
     require(
         config.completion_steps + config.discriminator_steps + config.joint_steps > 0,
         "completion_steps",
@@ -88,6 +93,11 @@ def check(config: Config) -> None:
         f"holes must fit into config.window_px, which is {config.window_px}",
     )
     require(config.compute_dtype in _DTYPES, "compute_dtype", f"it must be one of {', '.join(_DTYPES)}")
+    for network in ("completion", "discriminator"):
+        if not 0 < config[network].width_multiplier <= 16:
+            raise UserError(
+                f"config.{network}.width_multiplier is {config[network].width_multiplier}; it must lie in 0 to 16"
+            )
     for depth in ("global_depth", "local_depth"):
         value = config.discriminator[depth]
         if value is not None and not 1 <= value <= len(BRANCH_CHANNELS):
@@ -103,13 +113,15 @@ def build_problem(config: Config, mean_color: tuple[float, float, float]) -> Pro
     completion = dict(config.completion)
     with contextlib.suppress(ValueError):  # unless it is one of the named fills
         completion["hole_fill"] = float(completion["hole_fill"])
+    depths = {"global_depth": default_depth(config.crop_px), "local_depth": default_depth(config.window_px)}
+    chosen = {key: value for key, value in dict(config.discriminator).items() if value is not None}
     try:
         c = CompletionNetwork(**completion, mean_color=mean_color, **common)
     except ValueError as error:
         raise UserError(f"config.completion: {error}") from error
     return Problem(
         completion=c,
-        discriminator=ContextDiscriminator(**dict(config.discriminator), **common),
+        discriminator=ContextDiscriminator(**depths | chosen, **common),
         completion_optimizer=_optimizer(config, "completion_optimizer"),
         discriminator_optimizer=_optimizer(config, "discriminator_optimizer"),
         window_px=config.window_px,

@@ -104,7 +104,7 @@ def joint_step(state: TrainState, batch: Batch, *, problem: Problem) -> tuple[Tr
 
     completion = _updated(state.completion, problem.completion_optimizer, grads, _shared(stats, problem))
     metrics |= {"completion_loss": loss, "adversarial_loss": adversarial_value}
-    norms = {"completion_gradient_norm": error_norm, "adversarial_gradient_norm": alpha * adversarial_norm}
+    norms = {"output_gradient_squared_error": error_norm, "output_gradient_adversarial": alpha * adversarial_norm}
     new = state.replace(step=state.step + 1, completion=completion, discriminator=discriminator)
     return new, _mean(metrics) | norms
 

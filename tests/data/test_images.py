@@ -97,6 +97,27 @@ def test_masks_are_white_on_black(tmp_path):
     np.testing.assert_array_equal(read_mask(tmp_path / "mask.png")[..., 0], [[0, 0], [1, 1]])
 
 
+def test_masks_painted_on_a_transparent_layer(tmp_path):
+    layer = np.zeros((4, 4, 4), np.uint8)
+    layer[1:3, 1:3] = 255
+    Image.fromarray(layer).save(tmp_path / "layer.png")
+    np.testing.assert_array_equal(read_mask(tmp_path / "layer.png")[..., 0], layer[..., 3] > 0)
+
+
+@pytest.mark.parametrize(
+    "image",
+    [Image.new("RGB", (70_000, 2)), Image.fromarray(np.random.default_rng(0).random((4, 4)).astype(np.float32))],
+)
+def test_images_that_no_jpeg_can_hold(image):
+    with pytest.raises(ImageError):
+        encode_record(bytes_of(image, "TIFF"), 512)
+
+
+def test_long_comments_do_not_matter():
+    data = bytes_of(Image.fromarray(photograph(0)).convert("P"), "GIF", comment=b"x" * 70_000)
+    assert decode(encode_record(data, 512).jpeg).size == (96, 80)
+
+
 def test_errors_name_the_file(tmp_path):
     with pytest.raises(UserError, match="gone"):
         read_image(tmp_path / "gone.png")

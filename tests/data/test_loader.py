@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from glcic_jax.data.batch import Batch
 from glcic_jax.data.loader import batches, crop, fixed_samples, stack, training_samples
@@ -72,10 +73,18 @@ def test_crop_of_the_original_size_is_a_slice():
     np.testing.assert_array_equal(crop(image, 50, 32, (0.999999, 0.999999)), image[-32:, -32:])
 
 
-@pytest.mark.parametrize("short_side", [32, 40, 100])
-def test_crop_scales(short_side):
-    image = photograph(1, 50, 70)
-    assert crop(image, short_side, 32, (0.3, 0.9)).shape == (32, 32, 3)
+@pytest.mark.parametrize("short_side", [80, 128, 200, 400])
+def test_crop_is_that_of_the_whole_scaled_image(short_side):
+    """Scaling only the square gives what scaling everything and then cutting gives, within a pixel."""
+    image = photograph(1, 200, 280)
+    whole = Image.fromarray(image).resize((round(280 * short_side / 200), short_side), Image.Resampling.BICUBIC)
+    y, x = (int(p * (full - 64 + 1)) for p, full in zip((0.3, 0.8), (whole.height, whole.width), strict=True))
+    expected = np.array(whole)[y : y + 64, x : x + 64].astype(int)
+    found = crop(image, short_side, 64, (0.3, 0.8)).astype(int)
+    shifts = [
+        np.abs(np.roll(found, (dy, dx), (0, 1)) - expected)[2:-2, 2:-2].mean() for dy in (-1, 0, 1) for dx in (-1, 0, 1)
+    ]
+    assert min(shifts) < 2
 
 
 def test_flip_happens_to_half(records):

@@ -98,6 +98,41 @@ def test_splits_are_added_one_by_one(photographs, tmp_path):
     assert files_of(tmp_path / "out") == before
 
 
+def test_the_share_never_takes_all(photographs, tmp_path):
+    for name in ("train", "test"):
+        (tmp_path / "source" / name).mkdir(parents=True)
+    for index in range(3):
+        (tmp_path / "source" / "train" / f"{index}.jpg").write_bytes(encoded(photograph(index)))
+    (tmp_path / "source" / "test" / "9.jpg").write_bytes(encoded(photograph(9)))
+    manifest = run(tmp_path / "source", tmp_path / "out", val_fraction=0.99)
+    assert {name: split["count"] for name, split in manifest["splits"].items()} == {"test": 1, "train": 1, "val": 2}
+
+
+def test_a_failure_leaves_an_existing_set_as_it_was(photographs, tmp_path, monkeypatch):
+    run(photographs / "a", tmp_path / "out", split="train")
+    before = sorted(p.name for p in (tmp_path / "out").iterdir())
+
+    def no_space(path, records):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("glcic_jax.data.prepare.write_shard", no_space)
+    with pytest.raises(UserError, match="No space left on device"):
+        run(photographs / "b", tmp_path / "out", split="val")
+    assert sorted(p.name for p in (tmp_path / "out").iterdir()) == before
+
+
+def test_a_flipped_byte_names_the_record(photographs, tmp_path):
+    run(photographs, tmp_path / "out")
+    shard = tmp_path / "out" / "train-00000-of-00001.array_record"
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 8] ^= 255
+    shard.write_bytes(data)
+    source = open_split(tmp_path / "out", read_manifest(tmp_path / "out"), "train")
+    with pytest.raises(UserError, match=r"record \d+ of .*manifest.json, split 'train' cannot be read"):
+        for index in range(len(source)):
+            source[index]
+
+
 def test_sources_without_images(tmp_path):
     (tmp_path / "empty").mkdir()
     (tmp_path / "bad").mkdir()

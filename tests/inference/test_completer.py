@@ -19,7 +19,7 @@ def variables():
     return NETWORK.init(jax.random.key(0), image, image[..., :1])
 
 
-@pytest.mark.parametrize(("height", "width"), [(16, 24), (17, 22), (1, 1), (5, 3)])
+@pytest.mark.parametrize(("height", "width"), [(16, 24), (17, 22), (2, 1), (5, 3)])
 def test_known_pixels_keep_every_bit(variables, height, width):
     image = photograph(0, height, width)
     mask = np.zeros((height, width, 1), np.uint8)
@@ -50,5 +50,7 @@ def test_bad_masks(variables):
     image = photograph(3, 16, 24)
     with pytest.raises(UserError, match="image is 24 x 16 px and the mask 16 x 24 px"):
         complete(NETWORK, variables, image, np.ones((24, 16, 1), np.uint8))
+    with pytest.raises(UserError, match="covers the whole image"):
+        complete(NETWORK, variables, image, np.ones((16, 24, 1), np.uint8))
     with pytest.raises(UserError, match="mask is empty"):
         complete(NETWORK, variables, image, np.zeros((16, 24, 1), np.uint8))

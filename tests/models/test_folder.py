@@ -75,6 +75,12 @@ def _rewrite(card_file, change):
         (lambda f: (f / "card.json").write_text("{"), "not a model's card"),
         (lambda f: (f / "card.json").write_text("{}"), "not a model's card"),
         (lambda f: _rewrite(f / "card.json", lambda c: c.update(format_version=99)), "install a newer"),
+        (lambda f: _rewrite(f / "card.json", lambda c: c["completion"].pop("network")), "not a model's card"),
+        (lambda f: _rewrite(f / "card.json", lambda c: c["completion"].pop("sha256")), "not a model's card"),
+        (
+            lambda f: _rewrite(f / "card.json", lambda c: c["completion"]["network"].update(width_multiplier=1.0)),
+            "does not describe the weights",
+        ),
         (
             lambda f: _rewrite(f / "card.json", lambda c: c["completion"]["network"].update(depth=9)),
             "cannot be built",

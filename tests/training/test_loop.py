@@ -6,10 +6,14 @@ import numpy as np
 import pytest
 
 import glcic_jax
+from glcic_jax.data.prepare import prepare
+from glcic_jax.data.shards import read_manifest
+from glcic_jax.data.sources import entries
 from glcic_jax.errors import UserError
+from glcic_jax.training.init_from import check_conventions, initialised_from, read_weights
 from glcic_jax.training.loop import train
 from glcic_jax.training.progress import Progress
-from glcic_jax.training.setup import check, stages
+from glcic_jax.training.setup import build_problem, check, initial_state, stages
 
 
 @pytest.fixture(scope="module")
@@ -84,11 +88,51 @@ def test_starting_from_weights(run, tiny, tmp_path, quiet, what):
 def test_weights_that_do_not_fit(run, tiny, tmp_path, quiet):
     tiny.init_from = str(run["workdir"] / "model")
     tiny.completion.width_multiplier = 0.0625
-    with pytest.raises(UserError, match=r"completion network does not fit this config: .* has shape"):
+    with pytest.raises(UserError, match=r"completion network in .* does not fit this config: .* has shape"):
         train(tiny, tmp_path / "tuned", Progress(quiet))
     tiny.init_from = str(tmp_path)
     with pytest.raises(UserError, match="holds neither a model"):
         train(tiny, tmp_path / "tuned", Progress(quiet))
+
+
+@pytest.mark.parametrize("what", ["model", "checkpoints/4"])
+@pytest.mark.parametrize(("key", "value"), [("output", "tanh"), ("hole_fill", "0.0"), ("negative_slope", 0.2)])
+def test_weights_keep_their_conventions(run, tiny, what, key, value):
+    weights = read_weights(run["workdir"] / what)
+    check_conventions(weights, tiny.completion)
+    tiny.completion[key] = value
+    with pytest.raises(UserError, match=f"config.completion.{key} is .* were trained with"):
+        check_conventions(weights, tiny.completion)
+
+
+def test_weights_bring_their_mean_color(run, tiny, tmp_path, quiet, photographs):
+    """The data's own mean colour would be another input than the weights were trained on."""
+    prepare("a", entries(photographs / "a"), tmp_path / "a", None, 0.2, 512, lambda: None)
+    tiny.data_dir, tiny.init_from = str(tmp_path / "a"), str(run["workdir"] / "model")
+    tiny.completion_steps, tiny.discriminator_steps, tiny.joint_steps = 1, 0, 0
+    train(tiny, tmp_path / "tuned", Progress(quiet))
+    before, after = (glcic_jax.load(folder / "model")[0] for folder in (run["workdir"], tmp_path / "tuned"))
+    own = read_manifest(tmp_path / "a")["splits"]["train"]["mean_color"]
+    assert after.mean_color == before.mean_color != tuple(own)
+
+
+def test_a_discriminator_of_other_sizes_starts_anew(run, tiny):
+    tiny.window_px, tiny.hole_px = 32, (8, 16)
+    weights = read_weights(run["workdir"] / "model")
+    problem = build_problem(tiny, weights.mean_color)
+    state, said = initialised_from(weights, initial_state(tiny, problem))
+    assert "made for other sizes" in said
+    np.testing.assert_array_equal(
+        state.completion.params["conv1"]["kernel"], run["state"].completion.params["conv1"]["kernel"]
+    )
+
+
+def test_what_is_no_model_is_not_replaced(tiny, tmp_path, quiet):
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model" / "thesis.txt").write_text("years of work")
+    with pytest.raises(UserError, match="would be replaced by the model, but it is not one"):
+        train(tiny, tmp_path, Progress(quiet))
+    assert (tmp_path / "model" / "thesis.txt").read_text() == "years of work"
 
 
 def test_running_a_finished_run_again_changes_nothing(run, tiny, quiet):
@@ -98,9 +142,20 @@ def test_running_a_finished_run_again_changes_nothing(run, tiny, quiet):
     assert (run["workdir"] / "model" / "completion.safetensors").read_bytes() == before
 
 
+def test_an_update_that_is_not_finite_is_not_saved(tiny, tmp_path, quiet):
+    """The loss of the last step is still finite; what it did to the parameters is not."""
+    tiny.completion_optimizer = {"name": "sgd", "learning_rate": 1e38}
+    tiny.completion_steps, tiny.discriminator_steps, tiny.joint_steps = 1, 0, 0
+    tiny.batch_size = 64
+    with pytest.raises(FloatingPointError, match="a parameter is not finite at step 1"):
+        train(tiny, tmp_path / "run", Progress(quiet))
+    assert not (tmp_path / "run" / "model").exists()
+    assert not [p for p in (tmp_path / "run" / "checkpoints").iterdir() if p.name.isdigit()]
+
+
 def test_a_loss_that_is_not_finite_stops_the_run(tiny, tmp_path, quiet):
     tiny.completion_optimizer = {"name": "sgd", "learning_rate": 1e30}
-    with pytest.raises(FloatingPointError, match=r"completion_loss is (nan|inf) at step \d \(stage 1"):
+    with pytest.raises(FloatingPointError, match=r"is not finite at step \d \(stage 1"):
         train(tiny, tmp_path / "run", Progress(quiet))
     assert not (tmp_path / "run" / "model").exists()
 
@@ -116,6 +171,9 @@ def test_a_loss_that_is_not_finite_stops_the_run(tiny, tmp_path, quiet):
         ("joint_steps", -1, "cannot be negative"),
         ("log_every_steps", 0, "at least 1"),
         ("compute_dtype", "float8", "one of float32, bfloat16"),
+        ("hole_px", (8.5, 12.5), "range of whole pixels"),
+        ("seed", -1, "seed is -1"),
+        ("alpha", float("nan"), "alpha is nan"),
     ],
 )
 def test_values_that_cannot_work(tiny, key, value, message):
