@@ -106,5 +106,5 @@ def test_checkpoint_of_another_network(tiny, tmp_path, quiet):
     problem = build_problem(tiny, (0.5, 0.5, 0.5))
     with Checkpoints(tmp_path / "run" / "checkpoints", 2) as checkpoints:
         like = put_replicated(mesh, initial_state(tiny, problem))
-        with pytest.raises(UserError, match="does not fit this config: completion/.* there, .* here"):
+        with pytest.raises(UserError, match=r"does not fit this config: completion/.* there, .* here"):
             checkpoints.restore(2, like)

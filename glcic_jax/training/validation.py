@@ -56,5 +56,5 @@ class Validation:
     def _grid(self, completed: list[np.ndarray]) -> np.ndarray:
         image, mask = (field[: len(completed)] for field in (self.samples.image, self.samples.mask))
         holes = np.where(mask > 0, 255, image).astype(np.uint8)
-        results = [(c * 255).round().clip(0, 255).astype(np.uint8) for c in completed]
+        results = [(np.nan_to_num(c) * 255).round().clip(0, 255).astype(np.uint8) for c in completed]
         return contact_sheet([list(image), list(holes), results])

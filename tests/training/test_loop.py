@@ -144,7 +144,7 @@ def test_running_a_finished_run_again_changes_nothing(run, tiny, quiet):
 
 def test_an_update_that_is_not_finite_is_not_saved(tiny, tmp_path, quiet):
     """The loss of the last step is still finite; what it did to the parameters is not."""
-    tiny.completion_optimizer = {"name": "sgd", "learning_rate": 1e38}
+    tiny.completion_optimizer = {"name": "sgd", "learning_rate": float("inf")}
     tiny.completion_steps, tiny.discriminator_steps, tiny.joint_steps = 1, 0, 0
     tiny.batch_size = 64
     with pytest.raises(FloatingPointError, match="a parameter is not finite at step 1"):
