@@ -84,6 +84,7 @@ def train(
     data_dir = Path(config.data_dir)
     manifest = read_manifest(data_dir)
     records = open_split(data_dir, manifest, "train")
+    problem = build_problem(config, tuple(manifest["splits"]["train"]["mean_color"]))
     plan = stages(config)
     total = plan[-1].stop
     model_folder.require_replaceable(workdir / "model")
@@ -103,7 +104,7 @@ def train(
     stage_ends = [stage.stop for stage in plan if stage.stop > stage.start]
     with Checkpoints(workdir / "checkpoints", config.keep_checkpoints, stage_ends) as checkpoints:
         progress.say(f"{mesh.size} x {mesh.devices.flat[0].device_kind}, {len(records)} photographs, {workdir}")
-        problem, state, step = _start(config, manifest, checkpoints, mesh, progress)
+        problem, state, step = _start(config, problem, manifest, checkpoints, mesh, progress)
         with atomic_file(workdir / "config.json") as partial:
             partial.write_text(json.dumps(config.to_dict(), indent=2) + "\n")
         if step in stage_ends:  # the run may have been stopped between this checkpoint and the model
@@ -182,24 +183,35 @@ def _run_stage(run: Run, stage: Stage, state: TrainState, first: int, ahead: Ite
 
 
 def _start(
-    config: Config, manifest: dict[str, Any], checkpoints: Checkpoints, mesh: Mesh, progress: Progress
+    config: Config,
+    problem: Problem,
+    manifest: dict[str, Any],
+    checkpoints: Checkpoints,
+    mesh: Mesh,
+    progress: Progress,
 ) -> tuple[Problem, TrainState, int]:
-    """The problem, and the state with its step: of the newest checkpoint, of config.init_from, or the initial one."""
+    """The state with its step: of the newest checkpoint, of config.init_from, or the initial one.
+
+    With it the problem, whose mean colour is the one that the weights were trained to see.
+    """
+
+    def seen_by(mean_color: tuple[float, float, float]) -> Problem:
+        return dataclasses.replace(problem, completion=problem.completion.clone(mean_color=mean_color))
+
     step = checkpoints.latest_step()
     if step is not None:
         about = checkpoints.about(step)
         check_continues(config, manifest, about, step)
-        problem = build_problem(config, tuple(about["mean_color"]))
+        problem = seen_by(tuple(about["mean_color"]))
         progress.say(f"continuing from the checkpoint of step {step}")
         return problem, checkpoints.restore(step, put_replicated(mesh, initial_state(config, problem))), step
     if config.init_from:
         weights = read_weights(Path(config.init_from))
         check_conventions(weights, config.completion)
-        problem = build_problem(config, weights.mean_color)  # what those weights were trained to see
+        problem = seen_by(weights.mean_color)
         state, said = initialised_from(weights, initial_state(config, problem))
         progress.say(said)
     else:
-        problem = build_problem(config, tuple(manifest["splits"]["train"]["mean_color"]))
         state = initial_state(config, problem)
     return problem, put_replicated(mesh, state), 0
 
