@@ -16,7 +16,7 @@ def get_config() -> ml_collections.ConfigDict:
     config = places2.get_config()
     config.data_dir = "runs/quickstart/shards"
     config.batch_size = 16
-    config.completion_steps = 1_400
+    config.completion_steps = 1_800
     config.discriminator_steps = 30
     config.joint_steps = 100
     config.short_side_px = (96, 128)
