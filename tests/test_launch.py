@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from glcic_jax.data.images import read_image, write_image
-from tests.conftest import ROOT, photograph
+from tests.conftest import ROOT, TINY_SIZES, photograph
 
 TINY = [
     "--config=configs/quickstart.py",
@@ -19,12 +19,7 @@ TINY = [
     "--config.completion_steps=2",
     "--config.discriminator_steps=1",
     "--config.joint_steps=1",
-    "--config.short_side_px=(40, 48)",
-    "--config.crop_px=32",
-    "--config.hole_px=(8, 16)",
-    "--config.window_px=16",
-    "--config.completion.width_multiplier=0.03125",
-    "--config.discriminator.width_multiplier=0.03125",
+    *TINY_SIZES,
     "--config.validation_samples=4",
 ]
 

@@ -97,6 +97,7 @@ class CompletionNetwork(nn.Module):
         Raises: ValueError if shapes do not fit or H or W is no multiple of 4; TypeError if image is not float.
 
         """
+        image, mask = jnp.asarray(image), jnp.asarray(mask)
         _check(image, mask)
         shape = image.shape
         x = self._network_input(image, mask).reshape(-1, *shape[-3:-1], 4 if self.mask_channel else 3)

@@ -106,7 +106,7 @@ def check(config: Config) -> None:
 
 def build_problem(config: Config, mean_color: tuple[float, float, float]) -> Problem:
     """Networks and optimisers of a recipe. Raises: UserError for values that they refuse."""
-    common = {
+    common: dict[str, Any] = {
         "dtype": _DTYPES[config.compute_dtype],
         "statistics_axis": AXIS if config.sync_batch_norm else None,
     }

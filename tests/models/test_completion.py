@@ -76,6 +76,15 @@ def test_leading_axes_are_free(scene):
     np.testing.assert_allclose(stacked[0], batch, atol=1e-6)
 
 
+def test_numpy_arrays_of_any_float_and_mask_type(scene):
+    """Dividing 8-bit values by 255 in NumPy gives float64: no warning, the same result."""
+    image, mask = (np.asarray(array) for array in scene)
+    network = CompletionNetwork(width_multiplier=WIDTH)
+    variables = variables_of(network)
+    expected = network.apply(variables, image, mask)
+    np.testing.assert_array_equal(network.apply(variables, image.astype(np.float64), mask > 0), expected)
+
+
 def test_bfloat16_compute_keeps_float32_parameters_and_output(scene):
     image, mask = scene
     network = CompletionNetwork(width_multiplier=WIDTH, dtype=jnp.bfloat16)
