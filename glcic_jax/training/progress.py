@@ -3,14 +3,25 @@
 from typing import Self
 
 import rich.progress
-from rich.console import Console
-from rich.markup import escape
+from rich.console import Console, Group
+from rich.live import Live
+from rich.text import Text
 
 from glcic_jax.training.setup import Stage
 
+_SHORT = {
+    "completion_loss": "C squared error",
+    "adversarial_loss": "C adversarial",
+    "discriminator_loss": "D",
+    "accuracy_real": "D right on real",
+    "accuracy_completed": "D right on completed",
+    "images_per_second": "images/s",
+    "data_wait_share": "waiting for data",
+}
+
 
 class Progress:
-    """Live line with stage, step, losses, rate and time left; lines of text above it. A context manager."""
+    """Live lines with stage, step, time left, losses and rate; lines of text above them. A context manager."""
 
     def __init__(self, console: Console):
         """console: where to write."""
@@ -20,10 +31,9 @@ class Progress:
             rich.progress.BarColumn(bar_width=20),
             rich.progress.MofNCompleteColumn(),
             rich.progress.TimeRemainingColumn(),
-            rich.progress.TextColumn("{task.fields[figures]}"),
-            console=console,
-            disable=not console.is_terminal,
         )
+        self._figures = Text()
+        self._live = Live(Group(self._bar, self._figures), console=console)
         self._task: rich.progress.TaskID | None = None
         self._stage: Stage | None = None
 
@@ -38,10 +48,7 @@ class Progress:
             self._bar.remove_task(self._task)
         self.say(f"stage {stage.number} ({stage.name}): steps {first} to {stage.stop}; the first one compiles")
         self._task = self._bar.add_task(
-            f"stage {stage.number} {stage.name}",
-            total=stage.stop - stage.start,
-            completed=first - stage.start,
-            figures="",
+            f"stage {stage.number} {stage.name}", total=stage.stop - stage.start, completed=first - stage.start
         )
 
     def advance(self, done: int) -> None:
@@ -51,9 +58,8 @@ class Progress:
 
     def log(self, step: int, values: dict[str, float]) -> None:
         """The figures of an interval."""
-        figures = ", ".join(f"{_SHORT[name]} {value:.4g}" for name, value in values.items() if name in _SHORT)
-        if self._task is not None:
-            self._bar.update(self._task, figures=escape(figures))
+        figures = ", ".join(f"{short} {values[name]:.4g}" for name, short in _SHORT.items() if name in values)
+        self._figures.plain = figures
         if not self._console.is_terminal:
             self.say(f"step {step}: {figures}")
 
@@ -62,19 +68,9 @@ class Progress:
         self.say(f"step {step}: validation in-hole L1 {scores['hole_l1']:.4f}, PSNR {scores['hole_psnr']:.2f} dB")
 
     def __enter__(self) -> Self:
-        self._bar.start()
+        if self._console.is_terminal:
+            self._live.start()
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._bar.stop()
-
-
-_SHORT = {
-    "completion_loss": "C squared error",
-    "adversarial_loss": "C adversarial",
-    "discriminator_loss": "D",
-    "accuracy_real": "D right on real",
-    "accuracy_completed": "on completed",
-    "images_per_second": "images/s",
-    "data_wait_share": "data wait",
-}
+        self._live.stop()
