@@ -1,4 +1,8 @@
-"""One step of each stage against the PyTorch yardstick: `torch_glcic.py step FILE --width 0.03125`, float64."""
+"""One step of each stage against the PyTorch yardstick, float64.
+
+The fixture is `torch_glcic.py step FILE --width 0.03125`, with its `arrays` made to copy: as views, the arrays of the
+state before would change with the optimiser's first step.
+"""
 
 import functools
 
