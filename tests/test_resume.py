@@ -9,7 +9,7 @@ from glcic_jax.data.sources import entries
 from glcic_jax.errors import UserError
 from glcic_jax.training.checkpoint import Checkpoints
 from glcic_jax.training.loop import Stopped, train
-from glcic_jax.training.mesh import make_mesh, put_replicated
+from glcic_jax.training.mesh import make_mesh, replicated
 from glcic_jax.training.progress import Progress
 from glcic_jax.training.setup import build_problem, initial_state
 from glcic_jax.training.telemetry import METRICS
@@ -105,6 +105,6 @@ def test_checkpoint_of_another_network(tiny, tmp_path, quiet):
     tiny.completion.width_multiplier = 0.0625
     problem = build_problem(tiny, (0.5, 0.5, 0.5))
     with Checkpoints(tmp_path / "run" / "checkpoints", 2) as checkpoints:
-        like = put_replicated(mesh, initial_state(tiny, problem))
+        like = jax.eval_shape(lambda: initial_state(tiny, problem))
         with pytest.raises(UserError, match=r"does not fit this config: completion/.* there, .* here"):
-            checkpoints.restore(2, like)
+            checkpoints.restore(2, like, replicated(mesh))

@@ -48,8 +48,8 @@ class Checkpoints:
         """What was saved beside the state of a step. Raises: UserError if it cannot be read."""
         return read_about(self.folder / str(step))
 
-    def restore(self, step: int, like: TrainState) -> TrainState:
-        """The state saved at a step, with the shapes and on the devices of `like`.
+    def restore(self, step: int, like: TrainState, sharding: jax.sharding.Sharding) -> TrainState:
+        """The state saved at a step, with the shapes of `like` (arrays or their shapes), placed as `sharding` says.
 
         Raises: UserError if it does not fit this network or cannot be read.
         """
@@ -60,7 +60,7 @@ class Checkpoints:
                 f"the checkpoint {path} does not fit this config: {difference}; "
                 "use the config that it was made with, or another --workdir"
             )
-        target = jax.tree.map(ocp.utils.to_shape_dtype_struct, like)
+        target = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), like)
         try:
             restored = self._manager.restore(step, args=ocp.args.Composite(**{STATE: ocp.args.StandardRestore(target)}))
         except (ValueError, KeyError, OSError) as error:

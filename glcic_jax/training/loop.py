@@ -23,7 +23,7 @@ from glcic_jax.models import folder as model_folder
 from glcic_jax.training.checkpoint import Checkpoints
 from glcic_jax.training.export import export_model, versions
 from glcic_jax.training.init_from import check_conventions, initialised_from, read_weights
-from glcic_jax.training.mesh import check_batch_size, make_mesh, map_over_mesh, put_batch, put_replicated
+from glcic_jax.training.mesh import check_batch_size, make_mesh, map_over_mesh, put_batch, put_replicated, replicated
 from glcic_jax.training.progress import Progress
 from glcic_jax.training.resume import about_run, check_continues
 from glcic_jax.training.setup import Config, Stage, build_problem, check, initial_state, stages
@@ -75,8 +75,7 @@ def train(
         devices: all, unless given.
 
     Raises: UserError for what a user can mend; Stopped after saving, if should_stop said so;
-        FloatingPointError if a loss is not finite.
-
+        FloatingPointError if a loss or a parameter is not finite.
     """
     check(config)
     mesh = make_mesh(devices)
@@ -204,7 +203,9 @@ def _start(
         check_continues(config, manifest, about, step)
         problem = seen_by(tuple(about["mean_color"]))
         progress.say(f"continuing from the checkpoint of step {step}")
-        return problem, checkpoints.restore(step, put_replicated(mesh, initial_state(config, problem))), step
+        # Only the shapes: computing the initial values would compile for seconds, to throw them away.
+        like = jax.eval_shape(lambda: initial_state(config, problem))
+        return problem, checkpoints.restore(step, like, replicated(mesh)), step
     if config.init_from:
         weights = read_weights(Path(config.init_from))
         check_conventions(weights, config.completion)
