@@ -19,8 +19,7 @@ from PIL import Image
 from rich.console import Console
 
 from glcic_jax.cli.recipes import load_recipe
-from glcic_jax.data.prepare import prepare
-from glcic_jax.data.sources import entries
+from glcic_jax.data.prepare import Settings, prepare
 
 ROOT = Path(__file__).parents[1]
 FIXTURES = Path(__file__).parent / "fixtures"
@@ -63,7 +62,7 @@ def photographs(tmp_path_factory) -> Path:
 def shards(photographs, tmp_path_factory) -> Path:
     """Those photographs prepared, a fifth of them as val."""
     folder = tmp_path_factory.mktemp("shards")
-    prepare("photographs", entries(photographs), folder / "set", None, 0.2, 512, lambda: None)
+    prepare([str(photographs)], folder / "set", Settings(val_fraction=0.2))
     return folder / "set"
 
 

@@ -145,7 +145,54 @@ def test_prepare_with_bad_input(tmp_path):
         launch("prepare", "--source=empty", "--output=out", "--val_fraction=1", cwd=tmp_path),
         "val_fraction is 1.0",
     )
+    fails(launch("prepare", "--source=empty", "--output=out", "--part=2/2", cwd=tmp_path), "parts are counted from 0")
+    fails(launch("prepare", "--merge", "--output=out", cwd=tmp_path), "holds no prepared parts")
+    (tmp_path / "page.tar").write_text("<html>")
+    fails(launch("prepare", "--source=page.tar", "--output=out", cwd=tmp_path), "neither a folder nor a tar archive")
+    fails(launch("prepare", "--source=empty", "--output=page.tar/out", cwd=tmp_path), "cannot write to page.tar/out")
     assert not (tmp_path / "out").exists()
+
+
+def test_prepare_from_a_pipe_in_parts_and_verified(photographs, tmp_path):
+    """The same shards from a folder, from a stream, and from the tasks of an array job; then damage is found."""
+
+    def shards(folder):
+        return {path.name: path.read_bytes() for path in folder.glob("*.array_record")}
+
+    made = launch("prepare", f"--source={photographs}", f"--output={tmp_path}/folder", "--workers=2")
+    assert made.returncode == 0, made.stderr
+    assert "train: 39 images in 1 shard(s)" in made.stdout and "left out: 0 file(s)" in made.stdout
+    tar = subprocess.run(["tar", "c", "-C", photographs, "a", "b"], capture_output=True, check=True).stdout
+    command = [sys.executable, str(ROOT / "launch" / "prepare.py")]
+    subprocess.run(
+        [*command, "--source=-", f"--output={tmp_path}/pipe"],
+        input=tar,
+        env=ENVIRONMENT,
+        capture_output=True,
+        check=True,
+    )
+    for task in ("4", "5"):
+        slurm = {"SLURM_ARRAY_TASK_ID": task, "SLURM_ARRAY_TASK_MIN": "4", "SLURM_ARRAY_TASK_COUNT": "2"}
+        subprocess.run(
+            ["bash", "launch/slurm/prepare.sbatch", f"--source={photographs}", f"--output={tmp_path}/parts"],
+            cwd=ROOT, check=True, capture_output=True,
+            env=ENVIRONMENT | slurm | {"SLURM_CPUS_PER_TASK": "1", "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"},
+        )  # fmt: skip
+    merged = launch("prepare", "--merge", f"--output={tmp_path}/parts")
+    assert merged.returncode == 0, merged.stderr
+    assert len(shards(tmp_path / "folder")) == 2
+    assert shards(tmp_path / "folder") == shards(tmp_path / "pipe") == shards(tmp_path / "parts")
+
+    assert launch("prepare", "--verify", f"--output={tmp_path}/pipe").returncode == 0
+    shard = next((tmp_path / "pipe").glob("val-*"))
+    shard.write_bytes(shard.read_bytes()[:-1])
+    damaged = launch("prepare", "--verify", f"--output={tmp_path}/pipe")
+    fails(damaged, "1 of the shards in .* are not as the manifest says")
+    assert str(shard) in damaged.stdout
+
+    (tmp_path / "cut.tar").write_bytes(tar[: len(tar) // 2])
+    cut = launch("prepare", f"--source={tmp_path}/cut.tar", f"--output={tmp_path}/cut")
+    assert cut.returncode == 1 and "WARNING: cut.tar is damaged or breaks off" in cut.stdout
 
 
 def test_a_signal_saves_and_the_same_command_goes_on(trained, tmp_path):

@@ -4,8 +4,7 @@ import jax
 import numpy as np
 import pytest
 
-from glcic_jax.data.prepare import prepare
-from glcic_jax.data.sources import entries
+from glcic_jax.data.prepare import Settings, prepare
 from glcic_jax.errors import UserError
 from glcic_jax.training.checkpoint import Checkpoints
 from glcic_jax.training.loop import Stopped, train
@@ -91,7 +90,7 @@ def test_another_problem_is_refused(tiny, tmp_path, quiet):
 def test_other_data_are_refused(tiny, tmp_path, quiet, photographs):
     with pytest.raises(Stopped):
         run(tiny, tmp_path / "run", quiet, 2)
-    prepare("others", entries(photographs / "a"), tmp_path / "others", None, 0.2, 512, lambda: None)
+    prepare([str(photographs / "a")], tmp_path / "others", Settings(val_fraction=0.2))
     tiny.data_dir = str(tmp_path / "others")
     with pytest.raises(UserError, match="started with other data"):
         run(tiny, tmp_path / "run", quiet)

@@ -9,6 +9,7 @@ from rich.console import Console
 from glcic_jax.cli import prepare as prepare_command
 from glcic_jax.cli import train as train_command
 from glcic_jax.data.images import contact_sheet, decode, write_image
+from glcic_jax.data.prepare import Settings
 from glcic_jax.errors import UserError
 
 # The natural colour photographs of the wheel; of the stereo pair one picture only, since the other shows it again.
@@ -38,7 +39,8 @@ def main(arguments: list[str]) -> int:
     photographs, shards = workdir / "photographs", workdir / "shards"
     if not (shards / "manifest.json").exists():
         cut_tiles(photographs)
-        prepare_command.run(photographs, shards, None, 0.0, TILE_PX, console)
+        settings = Settings(val_fraction=0.0, max_short_side_px=TILE_PX)
+        prepare_command.run([str(photographs)], shards, settings, 0, console)
     say("2. Training: C alone, D alone, both together. The curves: tensorboard --logdir " + str(workdir))
     code = train_command.main(
         ["--config=quickstart", f"--workdir={workdir}", f"--config.data_dir={shards}", *overrides]

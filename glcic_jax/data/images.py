@@ -7,12 +7,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
 from glcic_jax.atomic import atomic_file, require_parent
 from glcic_jax.errors import UserError
 
-SUFFIXES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".jp2", ".avif")
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm",
+            ".jp2", ".avif")  # fmt: skip
 """File names that are taken for images when a folder or an archive is searched."""
+
+
+_ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 
 
 class ImageError(ValueError):
@@ -24,16 +29,21 @@ def decode(data: bytes) -> Image.Image:
     return _upright_rgb(_open(data))
 
 
+def is_image_name(name: str) -> bool:
+    """Whether a file of that name is taken for an image."""
+    return name.lower().endswith(SUFFIXES)
+
+
 class Record(NamedTuple):
     """An image as shards keep it."""
 
     jpeg: bytes
     height_px: int
     width_px: int
-    pixel_sum: np.ndarray  # (3,) exact sums of the 8-bit values
+    pixel_sum: tuple[int, int, int]  # of the 8-bit values, exact
 
 
-def encode_record(data: bytes, max_short_side_px: int) -> Record:
+def encode_record(data: bytes, max_short_side_px: int, min_short_side_px: int = 1) -> Record:
     """Proves that an image can be decoded, and makes it an upright 8-bit RGB JPEG of limited size.
 
     The bytes of JPEGs that are so already are kept; everything else is encoded at quality 95 without chroma
@@ -41,7 +51,9 @@ def encode_record(data: bytes, max_short_side_px: int) -> Record:
 
     Raises: ImageError with the reason.
     """
-    source = _open(data)
+    source = _open(data, draft_px=2 * max_short_side_px)
+    if min(source.size) < min_short_side_px:
+        raise ImageError(f"only {source.width} x {source.height} px, which is below {min_short_side_px}")
     try:
         untouched = source.format == "JPEG" and source.mode == "RGB" and source.getexif().get(0x0112, 1) == 1
         image = _upright_rgb(source)
@@ -56,8 +68,13 @@ def encode_record(data: bytes, max_short_side_px: int) -> Record:
             data = buffer.getvalue()
     except Exception as error:  # a side too long for a JPEG, a broken EXIF block, ...
         raise ImageError(str(error) or type(error).__name__) from error
-    pixel_sum = np.asarray(image).sum(axis=(0, 1), dtype=np.int64)
-    return Record(data, image.height, image.width, pixel_sum)
+    return Record(data, image.height, image.width, _pixel_sum(image))
+
+
+def _pixel_sum(image: Image.Image) -> tuple[int, int, int]:
+    counts = image.histogram()  # much faster than adding the pixels up, and exact
+    red, green, blue = (sum(value * n for value, n in enumerate(counts[i : i + 256])) for i in (0, 256, 512))
+    return red, green, blue
 
 
 def read_image(path: Path) -> np.ndarray:
@@ -119,14 +136,22 @@ def _read(path: Path) -> bytes:
         raise ImageError(error.strerror or str(error)) from error
 
 
-def _open(data: bytes) -> Image.Image:
+def _open(data: bytes, draft_px: int | None = None) -> Image.Image:
+    """Decoded; a JPEG at a reduced scale whose short side still has `draft_px` or more, if that is given."""
     if not data:
         raise ImageError("the file is empty")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of harmless oddities; what matters raises
             image = Image.open(io.BytesIO(data))
+            # Of formats that photographs come in; a JPEG may hold more pictures, a TIFF more pages: the first counts.
+            if image.format in _ANIMATED and getattr(image, "is_animated", False):
+                raise ImageError(f"an animation of {image.n_frames} pictures")  # type: ignore[attr-defined]
+            if draft_px and isinstance(image, JpegImageFile):
+                image.draft(None, (draft_px, draft_px))  # every byte is read all the same, and the eighths are cheap
             image.load()
+    except ImageError:
+        raise
     except UnidentifiedImageError as error:
         raise ImageError("not an image, or of an unknown kind") from error
     except Exception as error:  # damaged files raise almost anything in the decoders

@@ -1,209 +1,278 @@
 """Photographs into shards: every image proven, made upright RGB, and shuffled by its content.
 
-The order of the source does not matter: what is written follows from the files' contents and paths alone.
+What is written follows from the files' contents and paths alone: not from the order of a source, the number of
+workers or parts, or how often the work was interrupted. First, `spool_part` encodes images into a spool inside the
+output; then `merge` writes the shards, and the manifest last of all.
 """
 
+import contextlib
+import dataclasses
+import functools
 import hashlib
-import math
-import pickle
-import re
+import itertools
 import shutil
-import tempfile
-from collections.abc import Callable, Iterable, Iterator
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from glcic_jax.data.images import ImageError, Record, encode_record
-from glcic_jax.data.shards import MANIFEST, new_manifest, read_manifest, write_manifest, write_shard
-from glcic_jax.data.sources import Entry
+from glcic_jax.data.images import is_image_name
+from glcic_jax.data.merge import find_parts, holds, merge_parts
+from glcic_jax.data.shards import MANIFEST, read_manifest
+from glcic_jax.data.sources import Entry, Source, name_of, open_source
+from glcic_jax.data.splits import is_list, read_list
+from glcic_jax.data.spool import Block, Index, Item, spool_block
+from glcic_jax.data.workers import map_unordered
 from glcic_jax.errors import UserError
+from glcic_jax.lock import locked
 
-BUCKETS = 256
-SHARD_BYTES = 256 * 2**20
+SPOOL = ".partial-prepare"
 
-_SPLIT_FOLDER = re.compile(r"(train|val|test)(_256|_large)?")
+# What a worker takes at a time, and so what a kill can lose; all of it is in memory at once.
+BLOCK_FILES = 256
+BLOCK_BYTES = 32 * 2**20
+MAX_FILE_BYTES = 2**30
 
 
-class Spooled(NamedTuple):
-    """An image on its way to a shard."""
+class Settings(NamedTuple):
+    """What becomes of the images.
 
-    digest: bytes  # SHA-256 of the source file's bytes
-    name: str
-    split: str
-    record: Record
+    split: for all images; None goes by lists and folders called train, val or test, and where the sources have no
+        val, sets `val_fraction` of the images apart, chosen by their content.
+    max_short_side_px: larger images are scaled down to this.
+    min_short_side_px: smaller images are left out.
+    """
+
+    split: str | None = None
+    val_fraction: float = 0.02
+    max_short_side_px: int = 512
+    min_short_side_px: int = 32
+
+
+class Part(NamedTuple):
+    """Part `number`, counted from 0, of `of`."""
+
+    number: int = 0
+    of: int = 1
+
+
+OnProgress = Callable[[float, int], None]
+"""Called with the share done, in [0, 1], and the number of files since the last call."""
+
+
+@dataclasses.dataclass
+class _Work:
+    """Consecutive files of a source on their way to a worker; `items` only where this part has them to do."""
+
+    number: int
+    source: int
+    share: float = 0.0  # of all sources that is done with it
+    items: list[Item] = dataclasses.field(default_factory=list)
+    fingerprint: str = ""
+    files: int = 0
+    size: int = 0
+
+    def add(self, entry: Entry, wanted: bool) -> None:
+        about = f"{self.fingerprint}\0{entry.name}\0{entry.size}\0{entry.modified}\0{entry.reason}"
+        self.fingerprint = hashlib.sha256(about.encode()).hexdigest()
+        self.files, self.size = self.files + 1, self.size + entry.size
+        if wanted:
+            self.items.append(_item(entry))
+
+    def is_full(self) -> bool:
+        return self.files == BLOCK_FILES or self.size >= BLOCK_BYTES
 
 
 def prepare(
-    source_name: str,
-    entries: Iterable[Entry],
+    given: Sequence[str],
     output: Path,
-    split: str | None,
-    val_fraction: float,
-    max_short_side_px: int,
-    on_file: Callable[[], None],
+    settings: Settings,
+    workers: int = 0,
+    on_spooled: OnProgress = lambda share, files: None,
+    on_merged: OnProgress = lambda share, files: None,
 ) -> dict[str, Any]:
-    """Writes the shards of one source and the manifest.
+    """Writes the shards of all sources and the manifest; goes on where an interrupted call was.
 
     Args:
-        source_name: what the manifest calls the source.
-        entries: its files.
+        given: folders and archives; see `sources.open_source`.
         output: folder of the set, created if missing; splits that it holds already stay.
-        split: name of the split for all images; None goes by folders called train, val or test, and where the
-            source has no val, sets `val_fraction` of the images apart, chosen by their content.
-        val_fraction: share in [0, 1).
-        max_short_side_px: larger images are scaled down to this.
-        on_file: called after each file of the source.
+        settings: what becomes of the images.
+        workers: processes; 0 does the work in this one.
+        on_spooled: how far encoding is.
+        on_merged: how far writing the shards is.
 
     Returns: the manifest as written.
-    Raises: UserError if nothing readable was found, or the output holds one of the splits already.
+    Raises: UserError if nothing readable was found, the output is in use or holds one of the splits already, or the
+        disk is full.
 
     """
-    manifest = read_manifest(output) if (output / MANIFEST).exists() else new_manifest()
-    if split in manifest["splits"]:
-        raise UserError(f"{output} already holds the split {split!r}; choose another --output or --split")
-    new_folder = not output.exists()
+    if (output / MANIFEST).exists():
+        manifest = read_manifest(output)
+        if holds(manifest, _described(given, settings)):
+            shutil.rmtree(output / SPOOL, ignore_errors=True)  # killed after the manifest was written
+            return manifest
+    spool_part(given, output, settings, Part(), workers, on_spooled)
+    return merge(output, workers, on_merged)
+
+
+def spool_part(
+    given: Sequence[str],
+    output: Path,
+    settings: Settings,
+    part: Part,
+    workers: int,
+    on_progress: OnProgress,
+) -> None:
+    """Encodes one part of the sources' files into the spool; arguments and errors as with `prepare`."""
+    _require_room_for(settings.split, output)
+    plan = {"sources": _described(given, settings), "settings": settings._asdict()}
+    with contextlib.ExitStack() as stack:
+        sources = [open_source(one) for one in given]
+        for source in sources:
+            stack.callback(source.close)
+        spool = stack.enter_context(_spool_folder(output))
+        folder = spool / f"part-{part.number}-of-{part.of}"
+        for other, count in find_parts(spool):
+            if count != part.of:
+                raise UserError(f"{output} is being prepared in {count} part(s); finish that, or delete {other.parent}")
+        folder.mkdir(exist_ok=True)
+        stack.enter_context(locked(folder / "lock", str(output)))
+        index = stack.enter_context(Index(folder))
+        if index["plan"] not in (None, plan):
+            raise UserError(
+                f"{output} was begun from other sources or with other settings "
+                f"({_difference(index['plan'], plan)}); give those again to go on, or delete {spool} to begin anew"
+            )
+        index["plan"] = plan
+        _spool_blocks(sources, folder, index, settings, part, workers, on_progress)
+
+
+def merge(output: Path, workers: int, on_progress: OnProgress) -> dict[str, Any]:
+    """Writes shards and manifest from the spooled parts, and removes the spool; see `prepare`."""
+    with _spool_folder(output) as spool, locked(spool / "lock", str(output)):
+        return merge_parts(spool, output, workers, on_progress)
+
+
+def _require_room_for(split: str | None, output: Path) -> None:
+    held = read_manifest(output)["splits"] if (output / MANIFEST).exists() else {}
+    if held and (split is None or split in held):
+        raise UserError(
+            f"{output} already holds {', '.join(map(repr, held))}; choose another --output, or add a split with "
+            "--split=NAME"
+        )
+
+
+@contextlib.contextmanager
+def _spool_folder(output: Path) -> Iterator[Path]:
+    """The spool inside the output; nothing is left of either if there was nothing to spool."""
+    spool = output / SPOOL
     try:
-        output.mkdir(parents=True, exist_ok=True)
-        spool = Path(tempfile.mkdtemp(prefix=".partial-", dir=output))
+        spool.mkdir(parents=True, exist_ok=True)
+        yield spool
+    except (OSError, sqlite3.OperationalError) as error:
+        why = error.strerror if isinstance(error, OSError) else str(error)
+        raise UserError(
+            f"cannot write to {output}: {why}; make room or choose another --output (what is done is kept: with room, "
+            "the same command goes on)"
+        ) from error
+
+
+def _described(given: Sequence[str], settings: Settings) -> list[dict[str, Any]]:
+    """The sources as the manifest lists them."""
+    return [{"name": name_of(one), **settings._asdict()} for one in given]
+
+
+def _difference(old: dict[str, Any], new: dict[str, Any]) -> str:
+    was, now = ([[s["name"] for s in plan["sources"]], *plan["settings"].items()] for plan in (old, new))
+    return ", ".join(f"{a} was {b}" for b, a in zip(was, now, strict=True) if a != b)
+
+
+def _spool_blocks(
+    sources: list[Source],
+    folder: Path,
+    index: Index,
+    settings: Settings,
+    part: Part,
+    workers: int,
+    on_progress: OnProgress,
+) -> None:
+    done = index.done()
+    all_blocks = hashlib.sha256()
+
+    def to_do() -> Iterator[_Work]:
+        wanted = lambda number: number % part.of == part.number and number not in done  # noqa: E731
+        for work in _blocks(sources, index, wanted):
+            all_blocks.update(work.fingerprint.encode())
+            if done.pop(work.number, work.fingerprint) != work.fingerprint:
+                raise _changed(folder)
+            if work.items:
+                yield work
+            else:  # another part's, or done before
+                on_progress(work.share, work.files)
+        if done:
+            raise _changed(folder)
+
+    task = functools.partial(
+        _spool_work,
+        folder=folder,
+        max_short_side_px=settings.max_short_side_px,
+        min_short_side_px=settings.min_short_side_px,
+    )
+    for work, block in map_unordered(task, to_do(), workers):
+        index.add(work.number, work.fingerprint, block)
+        on_progress(work.share, work.files)
+    index["complete"] = all_blocks.hexdigest()
+
+
+def _spool_work(work: _Work, **options: Any) -> tuple[_Work, Block]:
+    block = spool_block(source=work.source, items=work.items, **options)
+    return dataclasses.replace(work, items=[]), block
+
+
+def _changed(folder: Path) -> UserError:
+    return UserError(
+        f"the sources have changed since {folder.parent.parent} was begun; delete {folder.parent} to begin anew"
+    )
+
+
+def _blocks(sources: list[Source], index: Index, wanted: Callable[[int], bool]) -> Iterator[_Work]:
+    """All files in blocks, which depend on the entries alone; without items where a block is not wanted."""
+    numbers = itertools.count()
+    for place, source in enumerate(sources):
+        work = _Work(next(numbers), place)
+        for entry in source.entries:
+            if is_list(entry.name) and not entry.reason:
+                index.add_listed(read_list(entry.name, _content(entry).decode(errors="replace")))
+                continue
+            work.add(entry, wanted(work.number))
+            if work.is_full():
+                share = min(1.0, entry.position / source.total) if source.total else 0.0
+                yield dataclasses.replace(work, share=(place + share) / len(sources))
+                work = _Work(next(numbers), place)
+        if work.files:
+            yield dataclasses.replace(work, share=(place + 1) / len(sources))
+
+
+def _item(entry: Entry) -> Item:
+    """An entry as the workers get it: of a passing stream with its bytes."""
+    reason = entry.reason
+    if not reason and not is_image_name(entry.name):
+        reason = "not named like an image"
+    if not reason and entry.size > MAX_FILE_BYTES:
+        reason = f"larger than {MAX_FILE_BYTES >> 20} MiB"
+    if reason:
+        return Item(entry.name, None, reason)
+    if entry.where:
+        return Item(entry.name, entry.where)
+    try:
+        return Item(entry.name, _content(entry))
     except OSError as error:
-        raise UserError(f"cannot write to {output}: {error.strerror}; choose another --output") from error
-    try:
-        left_out = _spool(entries, spool, split, max_short_side_px, on_file)
-        images, duplicates = _deduplicated(spool)
-        left_out += duplicates
-        if not images:
-            why = " (it is empty)"
-            if left_out:
-                why = f"; the first of {len(left_out)} files, {left_out[0]['name']}: {left_out[0]['reason']}"
-            raise UserError(f"no readable image in {source_name}{why}; give a folder or tar of photographs")
-        splits = _choose_splits(images, split, val_fraction)
-        for name in set(splits.values()) & set(manifest["splits"]):
-            raise UserError(f"{output} already holds the split {name!r}; choose another --output, or --split=NAME")
-        described = _write_splits(spool, splits)
-        manifest["splits"] |= described
-        manifest["sources"].append(source_name)
-        manifest["settings"] = {"max_short_side_px": max_short_side_px}
-        manifest["left_out"] += sorted(left_out, key=lambda entry: entry["name"])
-        for name in described:  # whole, all of them: only now do they get their places
-            for shard in described[name]["shards"]:
-                (spool / shard["file"]).replace(output / shard["file"])
-        write_manifest(output, manifest)
-    except BaseException as error:
-        shutil.rmtree(output if new_folder else spool)
-        if isinstance(error, OSError):
-            raise UserError(f"cannot write to {output}: {error.strerror}; make room or choose another") from error
-        raise
-    shutil.rmtree(spool)
-    return manifest
+        return Item(entry.name, None, str(error))
 
 
-def _spool(
-    entries: Iterable[Entry],
-    spool: Path,
-    split: str | None,
-    max_short_side_px: int,
-    on_file: Callable[[], None],
-) -> list[dict[str, str]]:
-    """Encodes all images into bucket files by content hash; returns what was left out and why."""
-    left_out = []
-    for name, data, reason in entries:
-        if data is not None:
-            try:
-                record = encode_record(data, max_short_side_px)
-            except ImageError as error:
-                reason = str(error)
-            else:
-                digest = hashlib.sha256(data).digest()
-                image = Spooled(digest, name, split or _split_by_folder(name), record)
-                with _bucket_file(spool, digest[0]).open("ab") as bucket:
-                    pickle.dump(tuple(image), bucket)
-        if reason:
-            left_out.append({"name": name, "reason": reason})
-        on_file()
-    return left_out
-
-
-def _bucket_file(spool: Path, index: int) -> Path:
-    return spool / f"{index:03d}.bucket"
-
-
-def _split_by_folder(name: str) -> str:
-    for part in name.split("/")[:-1]:
-        if match := _SPLIT_FOLDER.fullmatch(part):
-            return match[1]
-    return "train"
-
-
-def _bucket(spool: Path, index: int) -> Iterator[Spooled]:
-    path = _bucket_file(spool, index)
-    if not path.exists():
-        return
-    with path.open("rb") as opened:
-        while opened.peek(1):
-            digest, name, split, record = pickle.load(opened)
-            yield Spooled(digest, name, split, Record(*record))
-
-
-def _deduplicated(spool: Path) -> tuple[dict[bytes, tuple[str, str]], list[dict[str, str]]]:
-    """(name, split) of each different content, the smallest path where several files are equal; and the others."""
-    images: dict[bytes, tuple[str, str]] = {}
-    left_out = []
-    for index in range(BUCKETS):
-        for image in _bucket(spool, index):
-            mine = (image.name, image.split)
-            kept = min(mine, images.get(image.digest, mine))
-            if image.digest in images:
-                loser = max(mine, images[image.digest])
-                left_out.append({"name": loser[0], "reason": f"same bytes as {kept[0]}"})
-            images[image.digest] = kept
-    return images, left_out
-
-
-def _choose_splits(images: dict[bytes, tuple[str, str]], split: str | None, val_fraction: float) -> dict[bytes, str]:
-    """Split of each content."""
-    splits = {digest: of for digest, (_, of) in images.items()}
-    train = [digest for digest, of in splits.items() if of == "train"]
-    if split or val_fraction == 0 or len(train) < 2 or "val" in splits.values():
-        return splits
-    # By the digest's end: its beginning orders the records in the shards, and both are to be shuffled.
-    train.sort(key=lambda digest: digest[::-1])
-    count = min(len(train) - 1, math.ceil(val_fraction * len(train)))
-    return splits | dict.fromkeys(train[:count], "val")
-
-
-def _write_splits(spool: Path, splits: dict[bytes, str]) -> dict[str, Any]:
-    """Writes the shards of all splits into the spool, records in the order of their content hash."""
-    totals = dict.fromkeys(sorted(set(splits.values())), 0)
-    for index in range(BUCKETS):
-        for digest, image in _sorted_bucket(spool, index):
-            totals[splits[digest]] += len(image.record.jpeg)
-    described = {}
-    for split, total in totals.items():
-        n_shards = min(BUCKETS, math.ceil(total / SHARD_BYTES))
-        shards, pixel_sum, pixels, sides = [], [0, 0, 0], 0, []
-        for number in range(n_shards):
-            records = []
-            for index in range(number * BUCKETS // n_shards, (number + 1) * BUCKETS // n_shards):
-                for digest, image in _sorted_bucket(spool, index):
-                    if splits[digest] != split:
-                        continue
-                    record = image.record
-                    records.append(record.jpeg)
-                    pixels += record.height_px * record.width_px
-                    pixel_sum = [s + int(v) for s, v in zip(pixel_sum, record.pixel_sum, strict=True)]
-                    sides.append(min(record.height_px, record.width_px))
-            name = f"{split}-{number:05d}-of-{n_shards:05d}.array_record"
-            shards.append(write_shard(spool / name, records))
-        described[split] = {
-            "count": len(sides),
-            "mean_color": [s / pixels / 255 for s in pixel_sum],
-            "short_side_px": [min(sides), max(sides)],
-            "shards": shards,
-        }
-    return described
-
-
-def _sorted_bucket(spool: Path, index: int) -> list[tuple[bytes, Spooled]]:
-    """The different images of a bucket in the order of their digests."""
-    images = {image.digest: image for image in _bucket(spool, index)}
-    return sorted(images.items())
+def _content(entry: Entry) -> bytes:
+    """Raises: OSError."""
+    if entry.where:
+        return entry.where.read()
+    assert entry.read is not None  # entries without a reason have one or the other
+    return entry.read()

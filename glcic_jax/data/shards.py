@@ -1,6 +1,7 @@
 """A prepared data set: ArrayRecord shards, one JPEG a record, and the manifest that describes them."""
 
 import json
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -16,20 +17,24 @@ FORMAT = "glcic-jax shards"
 FORMAT_VERSION = 1
 
 
-def write_shard(path: Path, records: list[bytes]) -> dict[str, Any]:
-    """Writes one shard, whole or not at all; returns its entry for the manifest."""
+def write_shard(path: Path, records: Iterable[bytes]) -> dict[str, Any]:
+    """Writes one shard, whole or not at all; returns its entry for the manifest. Raises: OSError."""
+    count = 0
     with atomic_file(path) as partial:
         # One record a group for random access; JPEGs do not shrink a second time.
         writer = ArrayRecordWriter(str(partial), "group_size:1,uncompressed")
-        for record in records:
-            writer.write(record)
-        writer.close()
-    return {
-        "file": path.name,
-        "count": len(records),
-        "bytes": path.stat().st_size,
-        "sha256": sha256_of(path),
-    }
+        try:
+            for record in records:
+                writer.write(record)
+                count += 1
+        finally:
+            writer.close()
+        return {
+            "file": path.name,
+            "count": count,
+            "bytes": partial.stat().st_size,
+            "sha256": sha256_of(partial),
+        }
 
 
 def write_manifest(folder: Path, manifest: dict[str, Any]) -> None:
@@ -44,7 +49,6 @@ def new_manifest() -> dict[str, Any]:
         "format": FORMAT,
         "format_version": FORMAT_VERSION,
         "sources": [],
-        "settings": {},
         "splits": {},
         "left_out": [],
     }
@@ -66,6 +70,30 @@ def read_manifest(folder: Path) -> dict[str, Any]:
     if not known:
         raise UserError(f"{path} is of another or a newer format; prepare the data with this version")
     return manifest
+
+
+def problems(
+    folder: Path,
+    manifest: dict[str, Any],
+    on_progress: Callable[[float, int], None] = lambda share, shards: None,
+) -> list[str]:
+    """Reads every shard whole; says of each that is not as the manifest describes it what is wrong."""
+    shards = [shard for split in manifest["splits"].values() for shard in split["shards"]]
+    found = []
+    for number, shard in enumerate(shards, start=1):
+        path = folder / shard["file"]
+        if not path.is_file():
+            found.append(f"{path} is missing")
+        elif path.stat().st_size != shard["bytes"]:
+            found.append(f"{path} has {path.stat().st_size} bytes, not {shard['bytes']}")
+        elif sha256_of(path) != shard["sha256"]:
+            found.append(f"{path} has other bytes than it was written with")
+        on_progress(number / len(shards), 1)
+    known = {shard["file"] for shard in shards}
+    found += [
+        f"{path} is not in the manifest" for path in sorted(folder.glob("*.array_record")) if path.name not in known
+    ]
+    return found
 
 
 def open_split(folder: Path, manifest: dict[str, Any], split: str) -> "Records":

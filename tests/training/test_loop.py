@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 import glcic_jax
-from glcic_jax.data.prepare import prepare
+from glcic_jax.data.prepare import Settings, prepare
 from glcic_jax.data.shards import read_manifest
-from glcic_jax.data.sources import entries
 from glcic_jax.errors import UserError
 from glcic_jax.training.init_from import check_conventions, initialised_from, read_weights
 from glcic_jax.training.loop import train
@@ -107,7 +106,7 @@ def test_weights_keep_their_conventions(run, tiny, what, key, value):
 
 def test_weights_bring_their_mean_color(run, tiny, tmp_path, quiet, photographs):
     """The data's own mean colour would be another input than the weights were trained on."""
-    prepare("a", entries(photographs / "a"), tmp_path / "a", None, 0.2, 512, lambda: None)
+    prepare([str(photographs / "a")], tmp_path / "a", Settings(val_fraction=0.2))
     tiny.data_dir, tiny.init_from = str(tmp_path / "a"), str(run["workdir"] / "model")
     tiny.completion_steps, tiny.discriminator_steps, tiny.joint_steps = 1, 0, 0
     train(tiny, tmp_path / "tuned", Progress(quiet))
