@@ -148,6 +148,23 @@ def test_prepare_with_bad_input(tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_holes(tmp_path):
+    """A row each kind with a share; the figures are of the recipe that the changes make."""
+    recipe = ("--config=quickstart", "--config.holes.thin.share=1", "--config.holes.thin.count=(1, 3)")
+    result = launch("holes", *recipe, "--output=holes.png", "--count=3", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    rows = [line.split() for line in result.stdout.splitlines() if line.startswith(("rectangles ", "thin "))]
+    low, median, mean, high = (float(value) for value in rows[0][1:5])
+    assert [row[0] for row in rows] == ["rectangles", "thin"]
+    assert low + 0.1 >= 100 * 24**2 / 64**2 and low < median < high and low < mean < high <= 25
+    assert read_image(tmp_path / "holes.png").shape == (2 * 68 + 4, 4 * 68 + 4, 3)
+    fails(launch("holes", *recipe, "--output=gone/holes.png", cwd=tmp_path), "the folder .*gone does not exist")
+    fails(launch("holes", *recipe, "--output=holes.png", "--count=0", cwd=tmp_path), "--count is 0")
+    shares = ("--config.holes.rectangles.share=0", "--config.holes.thin.share=0")
+    fails(launch("holes", *recipe, *shares, "--output=no.png", cwd=tmp_path), "every share in config.holes is 0")
+    assert [path.name for path in tmp_path.iterdir()] == ["holes.png"]
+
+
 def test_a_signal_saves_and_the_same_command_goes_on(trained, tmp_path):
     command = [
         sys.executable, str(ROOT / "launch" / "train.py"), *TINY, f"--config.data_dir={trained}/a/b/shards",
@@ -188,7 +205,7 @@ def test_help_names_the_commands():
         [sys.executable, "-c", "from glcic_jax.cli.main import main; main()", "--help"],
         cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
-    for command in ("prepare", "train", "complete", "quickstart"):
+    for command in ("prepare", "holes", "train", "complete", "quickstart"):
         assert command in result.stdout
         shown = launch(command, "--help")
         assert shown.returncode == 0 and f"usage: {command}" in shown.stdout

@@ -4,15 +4,15 @@ whatever the number of processes and threads: so the data position of a run is i
 """
 
 import os
-from collections.abc import Iterator, Sequence
-from typing import Protocol
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Protocol
 
 import cv2
 import grain.python as grain
 import numpy as np
 
 from glcic_jax.data.batch import Batch
-from glcic_jax.data.holes import centred_window, mask_of, random_window, rectangle
+from glcic_jax.data.holes import draw_hole, random_window
 from glcic_jax.errors import UserError
 
 
@@ -33,12 +33,13 @@ def training_samples(
     flip: bool,
     hole_px: tuple[int, int],
     window_px: int,
+    holes: Mapping[str, Mapping[str, Any]],
+    holes_in_window: bool,
 ) -> grain.MapDataset:
     """The endless global order of samples, each a Batch without its first axis; every epoch is a fresh permutation.
 
     The short side is scaled to a length uniform in `short_side_px`, then a square of `crop_px` is cut anywhere.
-    A rectangular hole with sides in `hole_px` lies anywhere in it; the window for completed images is centred on
-    the hole, the one for real images lies anywhere.
+    `holes.draw_hole` draws the hole and the window for completed images; the one for real images lies anywhere.
 
     Source: paper, sections 3.4 and 4.
     """
@@ -50,13 +51,10 @@ def training_samples(
         image = crop(image, short_side, crop_px, tuple(rng.random(2)))
         if flip and rng.random() < 0.5:
             image = np.ascontiguousarray(image[:, ::-1])
-        box = rectangle(rng, crop_px, hole_px)
-        return Batch(
-            image,
-            mask_of(box, crop_px),
-            centred_window(box, crop_px, window_px),
-            random_window(rng, crop_px, window_px),
+        mask, window = draw_hole(
+            rng, size_px=crop_px, window_px=window_px, hole_px=hole_px, holes=holes, in_window=holes_in_window
         )
+        return Batch(image, mask, window, random_window(rng, crop_px, window_px))
 
     return grain.MapDataset.source(records).seed(seed).shuffle().repeat().random_map(sample)
 
@@ -69,15 +67,18 @@ def fixed_samples(
     crop_px: int,
     hole_px: tuple[int, int],
     window_px: int,
+    holes: Mapping[str, Mapping[str, Any]],
+    holes_in_window: bool,
 ) -> Batch:
     """The first `count` records of a validation set, cropped at the centre, each with a hole that never changes."""
     samples = []
     for index in range(min(count, len(records))):
         rng = np.random.default_rng(index)
         image = crop(decode_jpeg(records[index]), short_side_px, crop_px, (0.5, 0.5))
-        box = rectangle(rng, crop_px, hole_px)
-        window = centred_window(box, crop_px, window_px)
-        samples.append(Batch(image, mask_of(box, crop_px), window, window))
+        mask, window = draw_hole(
+            rng, size_px=crop_px, window_px=window_px, hole_px=hole_px, holes=holes, in_window=holes_in_window
+        )
+        samples.append(Batch(image, mask, window, window))
     return stack(samples)
 
 

@@ -99,6 +99,8 @@ def train(
         flip=config.flip,
         hole_px=config.hole_px,
         window_px=config.window_px,
+        holes=config.holes.to_dict(),
+        holes_in_window=config.holes_in_window,
     )
     stage_ends = [stage.stop for stage in plan if stage.stop > stage.start]
     with Checkpoints(workdir / "checkpoints", config.keep_checkpoints, stage_ends) as checkpoints:
@@ -230,6 +232,8 @@ def _open_validation(
         crop_px=config.crop_px,
         hole_px=config.hole_px,
         window_px=config.window_px,
+        holes=config.holes.to_dict(),
+        holes_in_window=config.holes_in_window,
     )
     return Validation(problem.completion, samples, config.batch_size, config.grid_samples, mesh)
 

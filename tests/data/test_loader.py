@@ -4,11 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from glcic_jax.cli.recipes import load_recipe
 from glcic_jax.data.batch import Batch
 from glcic_jax.data.loader import batches, crop, fixed_samples, stack, training_samples
-from tests.conftest import encoded, photograph
+from tests.conftest import ROOT, encoded, photograph
 
-OPTIONS = {"short_side_px": (40, 60), "crop_px": 32, "flip": True, "hole_px": (8, 16), "window_px": 16}
+HOLES = {"holes": {"rectangles": {"share": 1.0, "count": (1, 1)}}, "holes_in_window": True}
+OPTIONS = {"short_side_px": (40, 60), "crop_px": 32, "flip": True, "hole_px": (8, 16), "window_px": 16} | HOLES
 
 
 @pytest.fixture(scope="module")
@@ -98,8 +100,21 @@ def test_flip_happens_to_half(records):
 
 
 def test_fixed_samples_never_change(records):
-    options = {"count": 4, "short_side_px": 40, "crop_px": 32, "hole_px": (8, 16), "window_px": 16}
+    options = {"count": 4, "short_side_px": 40, "crop_px": 32, "hole_px": (8, 16), "window_px": 16} | HOLES
     first, second = (fixed_samples(records, **options) for _ in range(2))
     assert equal(first, second)
     assert len(first.image) == 4
     assert len(fixed_samples(records, **options | {"count": 99}).image) == 10
+
+
+def test_holes_are_the_recipes(records):
+    """Rectangles fill their box, strokes do not; both in training and in validation."""
+    kinds = load_recipe(ROOT / "configs" / "places2.py", []).holes.to_dict()
+    for kind, full in (("rectangles", True), ("brush", False)):
+        options = OPTIONS | {"holes": {kind: kinds[kind] | {"share": 1.0}}, "crop_px": 40, "window_px": 40}
+        samples = training_samples(records, seed=0, **options)
+        short_sides = {"short_side_px": 40, "count": 10}
+        fixed = fixed_samples(records, **{k: v for k, v in (options | short_sides).items() if k != "flip"})
+        for mask in [*(samples[i].mask for i in range(10)), *fixed.mask]:
+            rows, columns = (mask[..., 0].any(axis=axis).sum() for axis in (1, 0))
+            assert (mask.sum() == rows * columns) == full

@@ -1,6 +1,7 @@
 """What a run leaves behind, and what it starts from."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -45,6 +46,7 @@ def test_outputs(run, tiny):
     assert list((workdir / "tensorboard").iterdir())
     _network, variables, card = glcic_jax.load(workdir / "model")
     assert card["trained"]["steps"] == 10 and card["trained"]["hole_px"] == [8, 16]
+    assert card["trained"]["hole_shares"] == {"rectangles": 1.0}
     assert card["provenance"]["images"] == 32
     np.testing.assert_array_equal(variables["params"]["conv1"]["kernel"], state.completion.params["conv1"]["kernel"])
     assert int(state.step) == 10
@@ -57,6 +59,7 @@ def test_validation_scores_are_those_of_numpy(run, tiny, shards):
     samples = fixed_samples(
         open_split(shards, read_manifest(shards), "val"),
         count=8, short_side_px=40, crop_px=32, hole_px=(8, 16), window_px=16,
+        holes=tiny.holes.to_dict(), holes_in_window=True,
     )  # fmt: skip
     network, variables, _ = glcic_jax.load(run["workdir"] / "model")
     psnr, l1 = [], []
@@ -172,13 +175,27 @@ def test_a_loss_that_is_not_finite_stops_the_run(tiny, tmp_path, quiet):
         ("log_every_steps", 0, "at least 1"),
         ("compute_dtype", "float8", "one of float32, bfloat16"),
         ("hole_px", (8.5, 12.5), "range of whole pixels"),
+        ("holes.brush.share", -1.0, "holes.brush.share is -1.0; it cannot be negative"),
+        ("holes.rectangles.share", 0.0, "every share in config.holes is 0"),
+        ("holes.rectangles.count", (0, 1), "holes.rectangles.count is (0, 1); it must be a range of whole numbers"),
+        ("holes.thin.length_px", (9, 3), "holes.thin.length_px is (9, 3)"),
+        ("holes.thick.box_share", 1.5, "holes.thick.box_share is 1.5; it must lie in 0 to 1"),
+        ("holes.brush.share", 1.0, "holes.brush.width_px is (12, 39); strokes must fit into config.window_px"),
         ("seed", -1, "seed is -1"),
         ("alpha", float("nan"), "alpha is nan"),
     ],
 )
 def test_values_that_cannot_work(tiny, key, value, message):
-    tiny[key] = value
-    with pytest.raises(UserError, match=message):
+    tiny.update_from_flattened_dict({key: value})
+    with pytest.raises(UserError, match=re.escape(message)):
+        check(tiny)
+
+
+def test_a_hole_leaves_something(tiny):
+    tiny.window_px, tiny.hole_px = 32, (16, 32)
+    check(tiny)
+    tiny.hole_px = (32, 32)
+    with pytest.raises(UserError, match="a hole must leave something"):
         check(tiny)
 
 
