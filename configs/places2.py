@@ -22,6 +22,7 @@ def get_config() -> ml_collections.ConfigDict:
     config = ml_collections.ConfigDict()
     config.seed = 0  # fixes initial weights and data order
     config.data_dir = "data/places2"
+    config.max_damaged_share = 0.01  # records that cannot be read are replaced by others, until there are more
     config.init_from = ""  # a model folder or checkpoint to start from; "" starts from random weights
 
     # The three stages (paper, section 4). Any may have 0 steps.
@@ -34,8 +35,29 @@ def get_config() -> ml_collections.ConfigDict:
     config.short_side_px = (256, 384)
     config.crop_px = 256
     config.flip = False
-    config.hole_px = (96, 128)
+    config.hole_px = (96, 128)  # sides of rectangular holes
     config.window_px = 128  # what the local discriminator sees
+
+    # Kinds of holes, drawn for each sample by their shares (docs/data.md shows them). The pixels suit crops of 256 px.
+    config.holes = ml_collections.ConfigDict()
+    config.holes.rectangles = ml_collections.ConfigDict({"share": 1.0, "count": (1, 1)})
+    config.holes.brush = ml_collections.ConfigDict(  # DeepFill v2
+        {"share": 0.0, "count": (1, 3), "segments": (4, 11), "length_px": (1, 90), "width_px": (12, 39),
+         "angle_deg": (48, 96), "zigzag": True}
+    )  # fmt: skip
+    config.holes.thin = ml_collections.ConfigDict(  # this and the next two: LaMa
+        {"share": 0.0, "count": (4, 51), "segments": (1, 5), "length_px": (10, 49), "width_px": (5, 14),
+         "angle_deg": (1, 172), "zigzag": False}
+    )  # fmt: skip
+    config.holes.medium = ml_collections.ConfigDict(
+        {"share": 0.0, "count": (4, 6), "segments": (1, 5), "length_px": (10, 109), "width_px": (5, 54),
+         "angle_deg": (1, 172), "zigzag": False, "box_share": 0.23, "box_count": (1, 5), "box_px": (10, 49)}
+    )  # fmt: skip
+    config.holes.thick = ml_collections.ConfigDict(
+        {"share": 0.0, "count": (1, 6), "segments": (1, 5), "length_px": (10, 209), "width_px": (5, 104),
+         "angle_deg": (1, 172), "zigzag": False, "box_share": 0.23, "box_count": (1, 3), "box_px": (30, 149)}
+    )  # fmt: skip
+    config.holes_in_window = True  # strokes stay inside the local window; set False for a run without discriminator
 
     # Networks (paper, tables 1 and 2); the fields of CompletionNetwork and ContextDiscriminator.
     config.completion = ml_collections.ConfigDict()

@@ -171,12 +171,13 @@ def test_prepare_from_a_pipe_in_parts_and_verified(photographs, tmp_path):
         capture_output=True,
         check=True,
     )
+    path = f"{Path(sys.executable).parent}:/usr/bin:/bin"
     for task in ("4", "5"):
         slurm = {"SLURM_ARRAY_TASK_ID": task, "SLURM_ARRAY_TASK_MIN": "4", "SLURM_ARRAY_TASK_COUNT": "2"}
         subprocess.run(
             ["bash", "launch/slurm/prepare.sbatch", f"--source={photographs}", f"--output={tmp_path}/parts"],
             cwd=ROOT, check=True, capture_output=True,
-            env=ENVIRONMENT | slurm | {"SLURM_CPUS_PER_TASK": "1", "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin"},
+            env=ENVIRONMENT | slurm | {"SLURM_CPUS_PER_TASK": "1", "PATH": path},
         )  # fmt: skip
     merged = launch("prepare", "--merge", f"--output={tmp_path}/parts")
     assert merged.returncode == 0, merged.stderr
@@ -193,6 +194,23 @@ def test_prepare_from_a_pipe_in_parts_and_verified(photographs, tmp_path):
     (tmp_path / "cut.tar").write_bytes(tar[: len(tar) // 2])
     cut = launch("prepare", f"--source={tmp_path}/cut.tar", f"--output={tmp_path}/cut")
     assert cut.returncode == 1 and "WARNING: cut.tar is damaged or breaks off" in cut.stdout
+
+
+def test_holes(tmp_path):
+    """A row each kind with a share; the figures are of the recipe that the changes make."""
+    recipe = ("--config=quickstart", "--config.holes.thin.share=1", "--config.holes.thin.count=(1, 3)")
+    result = launch("holes", *recipe, "--output=holes.png", "--count=3", cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    rows = [line.split() for line in result.stdout.splitlines() if line.startswith(("rectangles ", "thin "))]
+    low, median, mean, high = (float(value) for value in rows[0][1:5])
+    assert [row[0] for row in rows] == ["rectangles", "thin"]
+    assert low + 0.1 >= 100 * 24**2 / 64**2 and low < median < high and low < mean < high <= 25
+    assert read_image(tmp_path / "holes.png").shape == (2 * 68 + 4, 4 * 68 + 4, 3)
+    fails(launch("holes", *recipe, "--output=gone/holes.png", cwd=tmp_path), "the folder .*gone does not exist")
+    fails(launch("holes", *recipe, "--output=holes.png", "--count=0", cwd=tmp_path), "--count is 0")
+    shares = ("--config.holes.rectangles.share=0", "--config.holes.thin.share=0")
+    fails(launch("holes", *recipe, *shares, "--output=no.png", cwd=tmp_path), "every share in config.holes is 0")
+    assert [path.name for path in tmp_path.iterdir()] == ["holes.png"]
 
 
 def test_a_signal_saves_and_the_same_command_goes_on(trained, tmp_path):
@@ -235,7 +253,7 @@ def test_help_names_the_commands():
         [sys.executable, "-c", "from glcic_jax.cli.main import main; main()", "--help"],
         cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
-    for command in ("prepare", "train", "complete", "quickstart"):
+    for command in ("prepare", "holes", "train", "complete", "quickstart"):
         assert command in result.stdout
         shown = launch(command, "--help")
         assert shown.returncode == 0 and f"usage: {command}" in shown.stdout

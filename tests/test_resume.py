@@ -75,6 +75,7 @@ def test_another_problem_is_refused(tiny, tmp_path, quiet):
         ({"seed": 1}, r"seed \(0 then, 1 now\)"),
         ({"batch_size": 16}, "batch_size"),
         ({"hole_px": (8, 12)}, "hole_px"),
+        ({"holes.rectangles.count": (1, 2)}, "holes.rectangles.count"),
         ({"completion.output": "tanh"}, r"completion.output \('sigmoid' then, 'tanh' now\)"),
         ({"completion.width_multiplier": 0.0625}, "completion.width_multiplier"),
         ({"completion_steps": 5}, r"completion_steps \(4 then, 5 now\)"),

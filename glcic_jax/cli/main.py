@@ -8,6 +8,7 @@ from glcic_jax.errors import UserError
 
 COMMANDS = {
     "prepare": "photographs into shards",
+    "holes": "a recipe's holes as a picture, and how much they cover",
     "train": "shards into a model, by a recipe",
     "complete": "a photograph and a mask into a completed photograph",
     "quickstart": "all of it in minutes, on photographs that scikit-image ships",

@@ -1,5 +1,7 @@
 """A prepared data set: ArrayRecord shards, one JPEG a record, and the manifest that describes them."""
 
+import bisect
+import itertools
 import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -125,24 +127,26 @@ def open_split(folder: Path, manifest: dict[str, Any], split: str) -> "Records":
         raise UserError(
             f"the shards of {split!r} in {folder} hold {found} records, the manifest says {count}; {advice}"
         )
-    return Records(source, f"{folder / MANIFEST}, split {split!r}")
+    return Records(source, shards)
 
 
 class Records:
     """The records of a split by index."""
 
-    def __init__(self, source: ArrayRecordDataSource, name: str):
-        """name: what errors call it."""
-        self._source, self._name = source, name
+    def __init__(self, source: ArrayRecordDataSource, shards: list[dict[str, Any]]):
+        """shards: as the manifest describes them."""
+        self._source = source
+        self._files = [shard["file"] for shard in shards]
+        self._ends = [*itertools.accumulate(shard["count"] for shard in shards)]
 
     def __len__(self) -> int:
         return len(self._source)
 
     def __getitem__(self, index: int) -> bytes:
-        """Raises: UserError for a damaged shard."""
+        """Raises: ValueError naming a record that is damaged."""
         try:
             return self._source[index]
         except RuntimeError as error:
-            raise UserError(
-                f"record {index} of {self._name} cannot be read: its shard is damaged ({error}); prepare the data again"
-            ) from error
+            shard = bisect.bisect(self._ends, index)
+            place = index - (self._ends[shard - 1] if shard else 0)
+            raise ValueError(f"number {place} in {self._files[shard]} is damaged ({error})") from error

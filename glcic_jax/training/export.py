@@ -21,6 +21,7 @@ def export_model(folder: Path, config: Config, problem: Problem, state: TrainSta
             "batch_size": config.batch_size,
             "crop_px": config.crop_px,
             "hole_px": config.hole_px,
+            "hole_shares": {kind: hole.share for kind, hole in config.holes.items() if hole.share > 0},
             "window_px": config.window_px,
         },
         "provenance": {

@@ -17,6 +17,7 @@ from jax.sharding import Mesh
 from glcic_jax.atomic import atomic_file
 from glcic_jax.data.batch import Batch
 from glcic_jax.data.loader import batches, fixed_samples, training_samples
+from glcic_jax.data.reading import Reader
 from glcic_jax.data.shards import open_split, read_manifest
 from glcic_jax.errors import UserError
 from glcic_jax.models import folder as model_folder
@@ -26,7 +27,7 @@ from glcic_jax.training.init_from import check_conventions, initialised_from, re
 from glcic_jax.training.mesh import check_batch_size, make_mesh, map_over_mesh, put_batch, put_replicated, replicated
 from glcic_jax.training.progress import Progress
 from glcic_jax.training.resume import about_run, check_continues
-from glcic_jax.training.setup import Config, Stage, build_problem, check, initial_state, stages
+from glcic_jax.training.setup import Config, Stage, build_problem, check, hole_drawer, initial_state, stages
 from glcic_jax.training.state import TrainState
 from glcic_jax.training.step import Problem
 from glcic_jax.training.telemetry import Meter, Telemetry
@@ -46,11 +47,22 @@ class Run:
     mesh: Mesh
     problem: Problem
     manifest: dict[str, Any]
+    reader: Reader
     validation: Validation | None
     checkpoints: Checkpoints
     telemetry: Telemetry
     progress: Progress
     should_stop: Callable[[int], bool]
+    damaged_told: int = 0
+
+    def tell_damaged(self, step: int) -> dict[str, float]:
+        """Names the records that have turned out to be damaged; returns their number as a metric."""
+        damaged = self.reader.damaged()
+        for reason in damaged[self.damaged_told :]:
+            self.progress.say(f"step {step}: {reason}; the next one takes its place")
+            self.telemetry.text(step, "damaged_record", reason)
+        self.damaged_told = len(damaged)
+        return {"damaged_records": float(len(damaged))}
 
     def save(self, step: int, state: TrainState) -> None:
         """Saves a checkpoint with what it was made from."""
@@ -82,7 +94,7 @@ def train(
     check_batch_size(config.batch_size, mesh)
     data_dir = Path(config.data_dir)
     manifest = read_manifest(data_dir)
-    records = open_split(data_dir, manifest, "train")
+    reader = Reader(open_split(data_dir, manifest, "train"), config.max_damaged_share)
     problem = build_problem(config, tuple(manifest["splits"]["train"]["mean_color"]))
     plan = stages(config)
     total = plan[-1].stop
@@ -92,17 +104,17 @@ def train(
     except OSError as error:
         raise UserError(f"cannot use {workdir} as --workdir: {error.strerror}; choose another") from error
     samples = training_samples(
-        records,
+        reader,
         seed=config.seed,
         short_side_px=config.short_side_px,
         crop_px=config.crop_px,
         flip=config.flip,
-        hole_px=config.hole_px,
         window_px=config.window_px,
+        draw_hole=hole_drawer(config),
     )
     stage_ends = [stage.stop for stage in plan if stage.stop > stage.start]
     with Checkpoints(workdir / "checkpoints", config.keep_checkpoints, stage_ends) as checkpoints:
-        progress.say(f"{mesh.size} x {mesh.devices.flat[0].device_kind}, {len(records)} photographs, {workdir}")
+        progress.say(f"{mesh.size} x {mesh.devices.flat[0].device_kind}, {len(reader)} photographs, {workdir}")
         problem, state, step = _start(config, problem, manifest, checkpoints, mesh, progress)
         with atomic_file(workdir / "config.json") as partial:
             partial.write_text(json.dumps(config.to_dict(), indent=2) + "\n")
@@ -113,7 +125,17 @@ def train(
         with Telemetry(workdir, step) as telemetry, progress:
             validation = _open_validation(config, problem, data_dir, manifest, mesh, progress)
             run = Run(
-                config, workdir, mesh, problem, manifest, validation, checkpoints, telemetry, progress, should_stop
+                config,
+                workdir,
+                mesh,
+                problem,
+                manifest,
+                reader,
+                validation,
+                checkpoints,
+                telemetry,
+                progress,
+                should_stop,
             )
             ahead = batches(
                 samples,
@@ -158,7 +180,7 @@ def _run_stage(run: Run, stage: Stage, state: TrainState, first: int, ahead: Ite
             interval.append(_read(previous, done, stage))
             previous = None
         if log:
-            values = _means(interval) | meter.read()
+            values = _means(interval) | meter.read() | run.tell_damaged(done)
             run.telemetry.scalars(done, stage.number, values)
             run.progress.log(done, values)
             interval.clear()
@@ -224,12 +246,11 @@ def _open_validation(
         progress.say(f"{data_dir} has no split 'val': training goes on without validation scores and grids")
         return None
     samples = fixed_samples(
-        open_split(data_dir, manifest, "val"),
+        Reader(open_split(data_dir, manifest, "val"), config.max_damaged_share),
         count=config.validation_samples,
         short_side_px=config.short_side_px[0],
         crop_px=config.crop_px,
-        hole_px=config.hole_px,
-        window_px=config.window_px,
+        draw_hole=hole_drawer(config),
     )
     return Validation(problem.completion, samples, config.batch_size, config.grid_samples, mesh)
 

@@ -10,6 +10,8 @@ import jax.numpy as jnp
 import ml_collections
 import optax
 
+from glcic_jax.data.holes import draw_hole
+from glcic_jax.data.loader import DrawHole
 from glcic_jax.errors import UserError
 from glcic_jax.models.completion import STRIDE_PX, CompletionNetwork
 from glcic_jax.models.discriminator import BRANCH_CHANNELS, ContextDiscriminator, default_depth
@@ -54,9 +56,7 @@ def check(config: Config) -> None:
 
     for key in ("short_side_px", "hole_px"):
         require(
-            isinstance(config[key], tuple)
-            and [type(value) for value in config[key]] == [int, int]
-            and 0 < config[key][0] <= config[key][1],
+            _is_range(config[key]),
             key,
             "it must be a range of whole pixels, (smallest, largest)",
         )
@@ -66,6 +66,7 @@ def check(config: Config) -> None:
                 "validation_samples", "grid_samples"):  # fmt: skip
         require(config[key] >= 1, key, "it must be at least 1")
     require(0 <= config.seed < 2**32, "seed", "it must lie in 0 to 2**32 - 1")
+    require(0 <= config.max_damaged_share <= 1, "max_damaged_share", "it must lie in 0 to 1")
     require(math.isfinite(config.alpha) and config.alpha >= 0, "alpha", "it cannot be negative")
     require(
         config.completion_steps + config.discriminator_steps + config.joint_steps > 0,
@@ -92,6 +93,12 @@ def check(config: Config) -> None:
         "hole_px",
         f"holes must fit into config.window_px, which is {config.window_px}",
     )
+    require(
+        config.hole_px[0] < config.crop_px,
+        "hole_px",
+        f"a hole must leave something of config.crop_px, which is {config.crop_px}",
+    )
+    _check_holes(config)
     require(config.compute_dtype in _DTYPES, "compute_dtype", f"it must be one of {', '.join(_DTYPES)}")
     for network in ("completion", "discriminator"):
         if not 0 < config[network].width_multiplier <= 16:
@@ -102,6 +109,43 @@ def check(config: Config) -> None:
         value = config.discriminator[depth]
         if value is not None and not 1 <= value <= len(BRANCH_CHANNELS):
             raise UserError(f"config.discriminator.{depth} is {value}; it must lie in 1 to {len(BRANCH_CHANNELS)}")
+
+
+def _check_holes(config: Config) -> None:
+    """Raises UserError naming the first key of config.holes whose value cannot work."""
+    room = "window_px" if config.holes_in_window else "crop_px"
+    for kind, parameters in config.holes.items():
+        for key, value in parameters.items():
+            fits, why = True, ""
+            if key == "share":
+                fits, why = math.isfinite(value) and value >= 0, "it cannot be negative"
+            elif key == "box_share":
+                fits, why = 0 <= value <= 1, "it must lie in 0 to 1"
+            elif key != "zigzag":
+                fits, why = _is_range(value), "it must be a range of whole numbers from 1, (smallest, largest)"
+            if fits and key == "width_px" and parameters.share > 0:
+                fits, why = value[1] <= config[room], f"strokes must fit into config.{room}, which is {config[room]}"
+            if not fits:
+                raise UserError(f"config.holes.{kind}.{key} is {value!r}; {why}")
+    if not any(parameters.share > 0 for parameters in config.holes.values()):
+        raise UserError("every share in config.holes is 0; give one kind some, such as --config.holes.brush.share=1")
+
+
+def _is_range(value: Any) -> bool:
+    """Whether it is (smallest, largest), whole numbers from 1."""
+    return isinstance(value, tuple) and [type(end) for end in value] == [int, int] and 0 < value[0] <= value[1]
+
+
+def hole_drawer(config: Config) -> DrawHole:
+    """What draws a recipe's holes."""
+    return functools.partial(
+        draw_hole,
+        size_px=config.crop_px,
+        window_px=config.window_px,
+        hole_px=config.hole_px,
+        holes=config.holes.to_dict(),
+        in_window=config.holes_in_window,
+    )
 
 
 def build_problem(config: Config, mean_color: tuple[float, float, float]) -> Problem:

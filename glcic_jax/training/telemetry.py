@@ -3,7 +3,7 @@
 import json
 import time
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 from tensorboardX import SummaryWriter
@@ -28,16 +28,23 @@ class Telemetry:
 
     def scalars(self, step: int, stage: int, values: dict[str, float]) -> None:
         """One line of the JSONL file: {"step", "stage", "time", and the values}."""
-        line = {"step": step, "stage": stage, "time": round(time.time(), 3), **values}
-        self._metrics.write(json.dumps(line) + "\n")
-        self._metrics.flush()
+        self._line({"step": step, "stage": stage, "time": round(time.time(), 3), **values})
         for name, value in values.items():
             self._tensorboard.add_scalar(name, value, step)
+
+    def text(self, step: int, name: str, value: str) -> None:
+        """Something that is no number, on a line of its own."""
+        self._line({"step": step, name: value})
+        self._tensorboard.add_text(name, value, step)
 
     def grid(self, step: int, image: np.ndarray) -> None:
         """A picture: uint8 (H, W, 3)."""
         write_image(self._grids / f"{step:08d}.png", image)
         self._tensorboard.add_image("grid", image, step, dataformats="HWC")
+
+    def _line(self, values: dict[str, Any]) -> None:
+        self._metrics.write(json.dumps(values) + "\n")
+        self._metrics.flush()
 
     def __enter__(self) -> Self:
         return self

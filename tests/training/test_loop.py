@@ -1,9 +1,13 @@
 """What a run leaves behind, and what it starts from."""
 
+import io
 import json
+import re
+import shutil
 
 import numpy as np
 import pytest
+from rich.console import Console
 
 import glcic_jax
 from glcic_jax.data.prepare import Settings, prepare
@@ -44,6 +48,7 @@ def test_outputs(run, tiny):
     assert list((workdir / "tensorboard").iterdir())
     _network, variables, card = glcic_jax.load(workdir / "model")
     assert card["trained"]["steps"] == 10 and card["trained"]["hole_px"] == [8, 16]
+    assert card["trained"]["hole_shares"] == {"rectangles": 1.0}
     assert card["provenance"]["images"] == 32
     np.testing.assert_array_equal(variables["params"]["conv1"]["kernel"], state.completion.params["conv1"]["kernel"])
     assert int(state.step) == 10
@@ -51,12 +56,12 @@ def test_outputs(run, tiny):
 
 def test_validation_scores_are_those_of_numpy(run, tiny, shards):
     from glcic_jax.data.loader import fixed_samples
+    from glcic_jax.data.reading import Reader
     from glcic_jax.data.shards import open_split, read_manifest
+    from glcic_jax.training.setup import hole_drawer
 
-    samples = fixed_samples(
-        open_split(shards, read_manifest(shards), "val"),
-        count=8, short_side_px=40, crop_px=32, hole_px=(8, 16), window_px=16,
-    )  # fmt: skip
+    reader = Reader(open_split(shards, read_manifest(shards), "val"), 0.0)
+    samples = fixed_samples(reader, count=8, short_side_px=40, crop_px=32, draw_hole=hole_drawer(tiny))
     network, variables, _ = glcic_jax.load(run["workdir"] / "model")
     psnr, l1 = [], []
     for image, mask in zip(samples.image / 255, samples.mask[..., 0] > 0, strict=True):
@@ -126,6 +131,28 @@ def test_a_discriminator_of_other_sizes_starts_anew(run, tiny):
     )
 
 
+def test_damaged_records_are_told_and_too_many_end_the_run(tiny, shards, tmp_path):
+    """One of 32 records cannot be read: the run goes on without it, and says so."""
+    shutil.copytree(shards, tmp_path / "shards")
+    shard = next((tmp_path / "shards").glob("train-*"))
+    data = bytearray(shard.read_bytes())
+    data[len(data) // 8] ^= 255
+    shard.write_bytes(data)
+    tiny.data_dir, tiny.max_damaged_share = str(tmp_path / "shards"), 0.05
+    tiny.discriminator_steps, tiny.joint_steps, tiny.completion_steps = 0, 0, 8
+    console = Console(file=io.StringIO(), width=200)
+    train(tiny, tmp_path / "run", Progress(console))
+    assert re.search(
+        r"step \d: record \d+ of 32 cannot be read: number \d+ in train-.* the next one", console.file.getvalue()
+    )
+    lines = [json.loads(line) for line in (tmp_path / "run" / "metrics.jsonl").read_text().splitlines()]
+    assert [line["damaged_record"] for line in lines if "damaged_record" in line]
+    assert [line["damaged_records"] for line in lines if "damaged_records" in line][-1] == 1.0
+    tiny.max_damaged_share = 0.01
+    with pytest.raises(UserError, match="1 of 32 records cannot be read, more than"):
+        train(tiny, tmp_path / "other", Progress(console))
+
+
 def test_what_is_no_model_is_not_replaced(tiny, tmp_path, quiet):
     (tmp_path / "model").mkdir()
     (tmp_path / "model" / "thesis.txt").write_text("years of work")
@@ -171,13 +198,27 @@ def test_a_loss_that_is_not_finite_stops_the_run(tiny, tmp_path, quiet):
         ("log_every_steps", 0, "at least 1"),
         ("compute_dtype", "float8", "one of float32, bfloat16"),
         ("hole_px", (8.5, 12.5), "range of whole pixels"),
+        ("holes.brush.share", -1.0, "holes.brush.share is -1.0; it cannot be negative"),
+        ("holes.rectangles.share", 0.0, "every share in config.holes is 0"),
+        ("holes.rectangles.count", (0, 1), "holes.rectangles.count is (0, 1); it must be a range of whole numbers"),
+        ("holes.thin.length_px", (9, 3), "holes.thin.length_px is (9, 3)"),
+        ("holes.thick.box_share", 1.5, "holes.thick.box_share is 1.5; it must lie in 0 to 1"),
+        ("holes.brush.share", 1.0, "holes.brush.width_px is (12, 39); strokes must fit into config.window_px"),
         ("seed", -1, "seed is -1"),
         ("alpha", float("nan"), "alpha is nan"),
     ],
 )
 def test_values_that_cannot_work(tiny, key, value, message):
-    tiny[key] = value
-    with pytest.raises(UserError, match=message):
+    tiny.update_from_flattened_dict({key: value})
+    with pytest.raises(UserError, match=re.escape(message)):
+        check(tiny)
+
+
+def test_a_hole_leaves_something(tiny):
+    tiny.window_px, tiny.hole_px = 32, (16, 32)
+    check(tiny)
+    tiny.hole_px = (32, 32)
+    with pytest.raises(UserError, match="a hole must leave something"):
         check(tiny)
 
 
