@@ -1,5 +1,6 @@
 """The launch scripts, run as a user runs them: in a process of their own, without installation."""
 
+import json
 import os
 import re
 import signal
@@ -232,6 +233,21 @@ def test_a_signal_saves_and_the_same_command_goes_on(trained, tmp_path):
 
 
 @pytest.mark.slow
+def test_benchmarks_of_the_data(trained, photographs, tmp_path):
+    """Every contender that needs no extra package runs, and the figures are in the table and in the file."""
+    short = ("--rounds=1", f"--json={tmp_path}/figures.json")
+    loader = launch("benchmark", "loader", *short, f"--data={trained}/a/b/shards", "--config=scenes128", "--images=16")
+    assert loader.returncode == 0, loader.stderr
+    rows = {row.pop(""): row for row in json.loads((tmp_path / "figures.json").read_text())["rows"]}
+    assert rows["this loader"]["images/s/core"] > 0 and rows["bare cv2.imdecode"]["of bare decoding"] == "100%"
+    assert "this loader" in loader.stdout and float(rows["this loader"]["first batch s"]) > 0
+    prepare = launch("benchmark", "prepare", *short, f"--source={photographs}")
+    assert prepare.returncode == 0, prepare.stderr
+    rows = {row.pop(""): row for row in json.loads((tmp_path / "figures.json").read_text())["rows"]}
+    assert 0 < rows["prepare"]["images/s"] < rows["bare cv2.imdecode"]["images/s"]
+
+
+@pytest.mark.slow
 def test_quickstart(tmp_path):
     """The real command with few steps: every part of it runs and leaves its pictures."""
     steps = [f"--config.{stage}_steps=2" for stage in ("completion", "discriminator", "joint")]
@@ -253,7 +269,7 @@ def test_help_names_the_commands():
         [sys.executable, "-c", "from glcic_jax.cli.main import main; main()", "--help"],
         cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
-    for command in ("prepare", "holes", "train", "complete", "quickstart"):
+    for command in ("prepare", "holes", "train", "complete", "benchmark", "quickstart"):
         assert command in result.stdout
         shown = launch(command, "--help")
         assert shown.returncode == 0 and f"usage: {command}" in shown.stdout

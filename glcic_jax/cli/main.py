@@ -11,6 +11,7 @@ COMMANDS = {
     "holes": "a recipe's holes as a picture, and how much they cover",
     "train": "shards into a model, by a recipe",
     "complete": "a photograph and a mask into a completed photograph",
+    "benchmark": "speed, beside well-known programs, measured side by side",
     "quickstart": "all of it in minutes, on photographs that scikit-image ships",
 }
 

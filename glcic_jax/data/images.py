@@ -56,7 +56,7 @@ def encode_record(data: bytes, max_short_side_px: int, min_short_side_px: int = 
         raise ImageError(f"only {source.width} x {source.height} px, which is below {min_short_side_px}")
     try:
         untouched = source.format == "JPEG" and source.mode == "RGB" and source.getexif().get(0x0112, 1) == 1
-        image = _upright_rgb(source)
+        image = source if untouched else _upright_rgb(source)
         scale = max_short_side_px / min(image.size)
         if scale < 1:
             size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
@@ -72,8 +72,8 @@ def encode_record(data: bytes, max_short_side_px: int, min_short_side_px: int = 
 
 
 def _pixel_sum(image: Image.Image) -> tuple[int, int, int]:
-    counts = image.histogram()  # much faster than adding the pixels up, and exact
-    red, green, blue = (sum(value * n for value, n in enumerate(counts[i : i + 256])) for i in (0, 256, 512))
+    counts = np.array(image.histogram()).reshape(3, 256)  # much faster than adding the pixels up, and as exact
+    red, green, blue = (counts @ np.arange(256)).tolist()
     return red, green, blue
 
 
