@@ -6,6 +6,7 @@ import struct
 import zlib
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -66,6 +67,8 @@ def good_files() -> dict[str, bytes]:
         "one bit.png": saved(picture(14).convert("1"), "PNG"),
         "alpha.png": saved(picture(15).convert("RGBA"), "PNG"),
         "grey alpha.png": saved(picture(16).convert("LA"), "PNG"),
+        "colour 16.png": cv2.imencode(".png", photograph(1050).astype(np.uint16) * 257)[1].tobytes(),
+        "colour 16.tiff": cv2.imencode(".tiff", photograph(1051).astype(np.uint16) * 257)[1].tobytes(),
         "grey 16.png": saved(Image.fromarray(grey16), "PNG"),
         "still.webp": saved(picture(17), "WEBP"),
         "still.gif": saved(picture(18), "GIF"),

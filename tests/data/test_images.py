@@ -2,6 +2,7 @@
 
 import io
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
@@ -62,6 +63,13 @@ def test_other_modes_become_rgb(mode):
     found = decode(bytes_of(picture, kind))
     assert found.mode == "RGB"
     np.testing.assert_allclose(np.array(found, np.float64), expected, atol=1)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tiff"])
+def test_16_bit_colour_becomes_8_bit(suffix):
+    image = photograph(5)
+    data = cv2.imencode(suffix, image[..., ::-1].astype(np.uint16) * 257)[1].tobytes()
+    np.testing.assert_array_equal(np.array(decode(data)), image)
 
 
 def test_transparency_means_white():
