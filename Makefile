@@ -9,10 +9,10 @@ quickstart: $(VENV)/ready
 	$(BIN)/python launch/quickstart.py
 
 test: $(VENV)/ready
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-fast: $(VENV)/ready
-	$(BIN)/python -m pytest -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
 
 check: $(VENV)/ready
 	$(BIN)/ruff format --check .

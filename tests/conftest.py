@@ -6,8 +6,9 @@ import tempfile
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["JAX_NUM_CPU_DEVICES"] = "8"
 # Many tests, also in processes of their own, compile the same steps: once a session is enough.
-_COMPILED = tempfile.TemporaryDirectory(prefix="glcic-jax-tests-")
-os.environ["JAX_COMPILATION_CACHE_DIR"] = _COMPILED.name
+if "PYTEST_XDIST_WORKER" not in os.environ:  # workers share the one of the session
+    _COMPILED = tempfile.TemporaryDirectory(prefix="glcic-jax-tests-")
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = _COMPILED.name
 os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.5"
 
 import io
