@@ -1,12 +1,15 @@
 """Stopped at step k and run again: bit-equal to an uninterrupted run, inside every stage and on the borders."""
 
+import io
+
 import jax
 import numpy as np
 import pytest
+from rich.console import Console
 
 from glcic_jax.data.prepare import Settings, prepare
 from glcic_jax.errors import UserError
-from glcic_jax.training.checkpoint import Checkpoints
+from glcic_jax.training.checkpoint import restore_newest
 from glcic_jax.training.loop import Stopped, train
 from glcic_jax.training.mesh import make_mesh, replicated
 from glcic_jax.training.progress import Progress
@@ -101,10 +104,44 @@ def test_checkpoint_of_another_network(tiny, tmp_path, quiet):
     """Shapes are compared too: a checkpoint may lie."""
     with pytest.raises(Stopped):
         run(tiny, tmp_path / "run", quiet, 2)
-    mesh = make_mesh(jax.devices()[:1])
     tiny.completion.width_multiplier = 0.0625
-    problem = build_problem(tiny, (0.5, 0.5, 0.5))
-    with Checkpoints(tmp_path / "run" / "checkpoints", 2) as checkpoints:
-        like = jax.eval_shape(lambda: initial_state(tiny, problem))
-        with pytest.raises(UserError, match=r"does not fit this config: completion/.* there, .* here"):
-            checkpoints.restore(2, like, replicated(mesh))
+    like = jax.eval_shape(lambda: initial_state(tiny, build_problem(tiny, (0.5, 0.5, 0.5))))
+    one = replicated(make_mesh(jax.devices()[:1]))
+    with pytest.raises(UserError, match=r"does not fit this config: completion/.* there, .* here"):
+        restore_newest(tmp_path / "run" / "checkpoints", like, one, lambda *_: None, print)
+
+
+def test_a_damaged_checkpoint_is_set_aside(tiny, tmp_path, quiet):
+    """The run goes on from the one before, and ends as if nothing had happened."""
+    whole = arrays(run(tiny, tmp_path / "whole", quiet))
+    with pytest.raises(Stopped):
+        run(tiny, tmp_path / "run", quiet, 6)
+    data = max((tmp_path / "run" / "checkpoints" / "6" / "state").rglob("d/*"), key=lambda path: path.stat().st_size)
+    altered = bytearray(data.read_bytes())
+    altered[len(altered) // 2] ^= 1
+    data.write_bytes(altered)
+    console = Console(file=io.StringIO(), width=300)
+    resumed = arrays(run(tiny, tmp_path / "run", console))
+    said = console.file.getvalue()
+    assert "the checkpoint of step 6 is damaged" in said and "continuing from the checkpoint of step 5" in said
+    assert (tmp_path / "run" / "checkpoints" / "damaged-6").is_dir()
+    for name, value in whole.items():
+        np.testing.assert_array_equal(resumed[name], value, err_msg=name)
+
+
+def test_a_change_can_be_allowed(tiny, tmp_path, quiet):
+    with pytest.raises(Stopped):
+        run(tiny, tmp_path / "run", quiet, 9)
+    tiny.alpha = 0.01
+    with pytest.raises(UserError, match=r"alpha \(0.0004 then, 0.01 now\).* --allow_config_change"):
+        run(tiny, tmp_path / "run", quiet)
+    console = Console(file=io.StringIO(), width=300)
+    devices = jax.devices()[:DEVICES]
+    state = train(tiny, tmp_path / "run", Progress(console), devices=devices, allow_config_change=True)
+    assert int(state.step) == 10 and "the config has changed: alpha (0.0004 then, 0.01 now)" in console.file.getvalue()
+
+
+def test_two_runs_in_one_folder(tiny, tmp_path, quiet):
+    (tmp_path / "lock").write_text("process 1 on a host that is no more")  # a stale one is no hindrance
+    with pytest.raises(UserError, match=r"the run in .* is in use by process \d+ on "):
+        train(tiny, tmp_path, Progress(quiet), lambda step: bool(run(tiny, tmp_path, quiet)), jax.devices()[:DEVICES])

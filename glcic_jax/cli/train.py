@@ -26,6 +26,11 @@ def main(arguments: list[str]) -> int:
     )
     parser.add_argument("--config", required=True, help="recipe: a file, or the name of one in configs/")
     parser.add_argument("--workdir", type=Path, help="folder of the run (default: runs/RECIPE)")
+    parser.add_argument(
+        "--allow_config_change",
+        action="store_true",
+        help="go on although the recipe or the data are not those that the run was started with",
+    )
     options, overrides = parser.parse_known_args(arguments)
     path = recipe_path(options.config)
     config = load_recipe(path, overrides)
@@ -38,7 +43,13 @@ def main(arguments: list[str]) -> int:
     console = Console()
     try:
         with _StopOnSignal() as stop:
-            train(config, workdir, Progress(console), should_stop=lambda step: stop.asked)
+            train(
+                config,
+                workdir,
+                Progress(console),
+                should_stop=lambda step: stop.asked,
+                allow_config_change=options.allow_config_change,
+            )
     except Stopped as stopped:
         console.print(str(stopped), highlight=False, markup=False, soft_wrap=True)
         return EXIT_STOPPED

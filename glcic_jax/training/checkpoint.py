@@ -1,24 +1,45 @@
-"""Checkpoints of a run, by Orbax: the newest few, and one at every stage's end for good."""
+"""Checkpoints of a run, by Orbax: the newest few, and one at every stage's end for good; none is trusted unseen.
 
-from collections.abc import Sequence
+In each lies `checksums.json`, written once Orbax has finished: of every file, and of every array as it was in memory.
+"""
+
+import contextlib
+import errno
+import itertools
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import jax
+import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
 
+from glcic_jax.atomic import atomic_file
+from glcic_jax.checksum import sha256_of
 from glcic_jax.errors import UserError
+from glcic_jax.training.checksums import Leaf, described, device_checksums, text_checksum
 from glcic_jax.training.state import TrainState
 
 STATE, ABOUT = "state", "about"
+CHECKSUMS = "checksums.json"
+
+
+class Damaged(Exception):
+    """A checkpoint is not what was saved."""
 
 
 class Checkpoints:
-    """The checkpoints below one folder; a context manager, since leaving unclosed loses a save under way."""
+    """Saves below one folder; a context manager, since leaving unclosed loses a save under way."""
 
     def __init__(self, folder: Path, keep_latest: int, keep_steps: Sequence[int] = ()):
-        """Opens the folder. keep_latest: how many stay; keep_steps: which stay for good."""
+        """Opens the folder and clears away what killed saves left there.
+
+        keep_latest: how many stay; keep_steps: which stay for good.
+        """
         self.folder = folder
         policies = [checkpoint_managers.LatestN(keep_latest), checkpoint_managers.CustomSteps(keep_steps)]
         self._manager = ocp.CheckpointManager(
@@ -29,67 +50,139 @@ class Checkpoints:
             ),
             item_names=(STATE, ABOUT),
         )
-
-    def latest_step(self) -> int | None:
-        """The newest step that can be restored."""
-        return self._manager.latest_step()
+        self._signing: threading.Thread | None = None
+        self._failure = ""
 
     def save(self, step: int, state: TrainState, about: dict[str, Any]) -> None:
-        """Saves in the background what is not saved yet; `about` is JSON."""
-        if step == self._manager.latest_step():
+        """Saves in the background what is not saved yet; `about` is JSON. What goes wrong shows in `failure`."""
+        self.wait()
+        if step in steps_in(self.folder):
             return
-        self._manager.save(
-            step,
-            args=ocp.args.Composite(**{STATE: ocp.args.StandardSave(state), ABOUT: ocp.args.JsonSave(about)}),
-            force=True,
-        )
-
-    def about(self, step: int) -> dict[str, Any]:
-        """What was saved beside the state of a step. Raises: UserError if it cannot be read."""
-        return read_about(self.folder / str(step))
-
-    def restore(self, step: int, like: TrainState, sharding: jax.sharding.Sharding) -> TrainState:
-        """The state saved at a step, with the shapes of `like` (arrays or their shapes), placed as `sharding` says.
-
-        Raises: UserError if it does not fit this network or cannot be read.
-        """
-        path = self.folder / str(step)
-        # Looked at first: a restore that fails half-way leaves its reads behind.
-        if difference := first_difference(saved_shapes(path / STATE), shapes(like)):
-            raise UserError(
-                f"the checkpoint {path} does not fit this config: {difference}; "
-                "use the config that it was made with, or another --workdir"
-            )
-        target = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), like)
+        checksums = device_checksums(state)  # dispatched before the next step takes the arrays' memory
+        like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), state)
+        items = {STATE: ocp.args.StandardSave(state), ABOUT: ocp.args.JsonSave(about)}
         try:
-            restored = self._manager.restore(step, args=ocp.args.Composite(**{STATE: ocp.args.StandardRestore(target)}))
-        except (ValueError, KeyError, OSError) as error:
-            raise _unreadable(path, error) from error
-        return restored[STATE]
+            self._manager.save(step, args=ocp.args.Composite(**items), force=True)
+        except (OSError, ValueError) as error:
+            self._failure = _words(error)
+            return
+        self._signing = threading.Thread(target=self._sign, args=(step, like, checksums, about), daemon=True)
+        self._signing.start()
+
+    def failure(self) -> str:
+        """What went wrong with the last save, as far as one knows without waiting; "" if nothing."""
+        if self._signing is not None and not self._signing.is_alive():
+            self.wait()
+        failure, self._failure = self._failure, ""
+        return failure
+
+    def wait(self) -> None:
+        """Until the save under way is on the disk, or has failed."""
+        try:
+            self._manager.wait_until_finished()
+        except Exception as error:  # whatever the threads that write met
+            self._failure = _words(error)
+        if self._signing is not None:
+            self._signing.join()
+            self._signing = None
+
+    def _sign(self, step: int, like: Any, checksums: Any, about: dict[str, Any]) -> None:
+        """Adds the checksums to a checkpoint as soon as Orbax has given it its name."""
+        leaves = described(like, checksums)
+        path = self.folder / str(step)
+        while not path.is_dir() and self._manager.is_saving_in_progress():
+            time.sleep(0.02)
+        try:
+            with atomic_file(path / CHECKSUMS) as partial:
+                signed = {"files": _files(path), "about": text_checksum(about), "leaves": leaves}
+                partial.write_text(json.dumps(signed))
+        except (OSError, UserError) as error:  # the save has failed, and `wait` will know why
+            self._failure = _words(error)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._manager.close()  # waits for the save under way
+        self.wait()
+        self._manager.close()
+
+
+def steps_in(folder: Path) -> list[int]:
+    """The steps that have a whole checkpoint in a folder, in order."""
+    if not folder.is_dir():
+        return []
+    return sorted(int(child.name) for child in folder.iterdir() if child.name.isdigit())
+
+
+def restore_newest(
+    folder: Path,
+    like: TrainState,
+    sharding: jax.sharding.Sharding,
+    check: Callable[[int, dict[str, Any]], None],
+    say: Callable[[str], None],
+) -> tuple[TrainState, dict[str, Any], int] | None:
+    """The newest intact checkpoint: state, what was saved beside it, step; None if there is none.
+
+    Damaged ones are renamed, so that nobody takes them for good ones again.
+
+    Args:
+        folder: where the checkpoints are.
+        like: shapes of the state.
+        sharding: where the arrays go.
+        check: refuses a checkpoint of another run by raising.
+        say: told about damaged ones.
+
+    Raises: what `check` raises; UserError if the state does not fit this network.
+
+    """
+    for step in reversed(steps_in(folder)):
+        path = folder / str(step)
+        try:
+            signed = _signature(path)  # first: Orbax does not take damaged files well
+            about = read_about(path)
+            if signed and signed["about"] != text_checksum(about):
+                raise Damaged("what was saved beside the state has changed")
+            check(step, about)
+            return _restore(path, like, sharding, signed and signed["leaves"]), about, step
+        except Damaged as error:
+            problem = str(error)
+        aside = _free_name(folder / f"damaged-{step}")
+        path.rename(aside)
+        say(f"the checkpoint of step {step} is damaged ({problem}); it is now {aside}, and the one before is used")
+    return None
+
+
+def read_checkpoint(path: Path) -> tuple[Any, dict[str, Any]]:
+    """The state in one checkpoint's folder as nested dictionaries of NumPy arrays, and what was saved beside it.
+
+    Raises: UserError if it is damaged.
+    """
+    try:
+        signed, about = _signature(path), read_about(path)
+        with _damage(), ocp.StandardCheckpointer() as checkpointer:
+            metadata = checkpointer.metadata((path / STATE).absolute()).item_metadata.tree
+            target = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), metadata)
+            state = checkpointer.restore((path / STATE).absolute(), target)
+        if signed:
+            _compare(state, signed["leaves"])
+    except Damaged as error:
+        raise UserError(f"the checkpoint {path} is damaged ({error}); give another one") from error
+    return state, about
 
 
 def read_about(path: Path) -> dict[str, Any]:
-    """What was saved beside the state in one checkpoint's folder. Raises: UserError if it cannot be read."""
-    try:
-        with ocp.Checkpointer(ocp.JsonCheckpointHandler()) as checkpointer:
-            return checkpointer.restore((path / ABOUT).absolute())
-    except (ValueError, KeyError, OSError) as error:
-        raise _unreadable(path, error) from error
+    """What was saved beside the state in one checkpoint's folder. Raises: Damaged if it cannot be read."""
+    with _damage(), ocp.Checkpointer(ocp.JsonCheckpointHandler()) as checkpointer:
+        about = checkpointer.restore((path / ABOUT).absolute())
+        if not isinstance(about, dict):
+            raise Damaged("what was saved beside the state is gone")
+        return about
 
 
 def saved_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Shape of every array in the state saved below `path`, by its place in the tree. Raises: UserError."""
-    try:
-        with ocp.StandardCheckpointer() as checkpointer:
-            return shapes(checkpointer.metadata(path.absolute()).item_metadata.tree)
-    except (ValueError, KeyError, OSError, AttributeError) as error:
-        raise _unreadable(path, error) from error
+    """Shape of every array in the state saved below `path`, by its place in the tree. Raises: Damaged."""
+    with _damage(), ocp.StandardCheckpointer() as checkpointer:
+        return shapes(checkpointer.metadata(path.absolute()).item_metadata.tree)
 
 
 def shapes(tree: Any) -> dict[str, tuple[int, ...]]:
@@ -106,6 +199,79 @@ def first_difference(found: dict[str, tuple[int, ...]], wanted: dict[str, tuple[
     return ""
 
 
-def _unreadable(path: Path, error: Exception) -> UserError:
-    reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-    return UserError(f"the checkpoint {path} cannot be read ({reason}); delete it to use the one before, or start anew")
+def _restore(
+    path: Path, like: TrainState, sharding: jax.sharding.Sharding, signed: dict[str, Leaf] | None
+) -> TrainState:
+    """The state, with every array compared with its checksum where there are some.
+
+    Raises: Damaged; UserError if it was saved from another network.
+    """
+    wanted = shapes(like)
+    saved = {name: leaf.shape for name, leaf in signed.items()} if signed else saved_shapes(path / STATE)
+    if difference := first_difference(saved, wanted):
+        raise UserError(
+            f"the checkpoint {path} does not fit this config: {difference}; "
+            "use the config that it was made with, or another --workdir"
+        )
+    # Looked at first: a restore that fails half-way leaves its reads behind.
+    if difference := first_difference(saved_shapes(path / STATE), wanted):
+        raise Damaged(difference)
+    target = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype, sharding=sharding), like)
+    with _damage(), ocp.StandardCheckpointer() as checkpointer:
+        state = checkpointer.restore((path / STATE).absolute(), target)
+    if signed:
+        _compare(state, signed)
+    return state
+
+
+def _compare(state: Any, signed: dict[str, Leaf]) -> None:
+    for name, leaf in described(state, device_checksums(state)).items():
+        if leaf != signed.get(name):
+            raise Damaged(f"{name} is not as it was saved")
+
+
+def _signature(path: Path) -> dict[str, Any] | None:
+    """What `Checkpoints._sign` wrote, once all files are as it saw them; None if a kill came before it.
+
+    Raises: Damaged.
+    """
+    if not (path / CHECKSUMS).exists():
+        return None
+    with _damage():
+        signed = json.loads((path / CHECKSUMS).read_text())
+        leaves = {
+            name: Leaf(tuple(shape), dtype, checksum) for name, (shape, dtype, checksum) in signed["leaves"].items()
+        }
+        found = _files(path)
+        for name, checksum in signed["files"].items():
+            if found.get(name) != checksum:
+                raise Damaged(f"the file {name} {'has changed' if name in found else 'is gone'}")
+        return {"about": signed["about"], "leaves": leaves}
+
+
+def _files(path: Path) -> dict[str, str]:
+    """SHA-256 of every file that Orbax wrote."""
+    files = (file for file in path.rglob("*") if file.is_file() and not file.name.startswith((CHECKSUMS, ".partial-")))
+    return {file.relative_to(path).as_posix(): sha256_of(file) for file in files}
+
+
+@contextlib.contextmanager
+def _damage() -> Iterator[None]:
+    """Whatever Orbax raises for files that are cut, altered or gone is Damaged; want of memory or of rights is not."""
+    try:
+        yield
+    except (Damaged, MemoryError, PermissionError):
+        raise
+    except Exception as error:
+        if "RESOURCE_EXHAUSTED" in str(error) or getattr(error, "errno", None) in (errno.EMFILE, errno.ENOSPC):
+            raise
+        raise Damaged(_words(error)) from error
+
+
+def _free_name(path: Path) -> Path:
+    names = (path.with_name(f"{path.name}-{number}") if number else path for number in itertools.count())
+    return next(name for name in names if not name.exists())
+
+
+def _words(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0]

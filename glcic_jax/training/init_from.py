@@ -3,13 +3,9 @@
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import jax
-import numpy as np
-import orbax.checkpoint as ocp
-
 from glcic_jax.errors import UserError
 from glcic_jax.models import folder as model_folder
-from glcic_jax.training.checkpoint import STATE, first_difference, read_about, saved_shapes, shapes
+from glcic_jax.training.checkpoint import STATE, first_difference, read_checkpoint, shapes, steps_in
 from glcic_jax.training.state import TrainState
 
 Variables = dict[str, Any]
@@ -82,10 +78,8 @@ def _newest_checkpoint(path: Path) -> Path:
     if (path / STATE).is_dir():
         return path
     for folder in (path / "checkpoints", path):
-        if folder.is_dir():
-            steps = [int(child.name) for child in folder.iterdir() if child.name.isdigit()]
-            if steps:
-                return folder / str(max(steps))
+        if steps := steps_in(folder):
+            return folder / str(steps[-1])
     raise UserError(
         f"config.init_from is {path}, which holds neither a model ({model_folder.CARD}) nor checkpoints; "
         "give RUN/model, RUN, or RUN/checkpoints/STEP"
@@ -93,13 +87,7 @@ def _newest_checkpoint(path: Path) -> Path:
 
 
 def _from_checkpoint(path: Path) -> Weights:
-    saved_shapes(path / STATE)  # raises in words if it cannot be read
-    about = read_about(path)
-    with ocp.StandardCheckpointer() as checkpointer:
-        # As NumPy arrays, on no device: where this checkpoint was made does not matter.
-        metadata = checkpointer.metadata((path / STATE).absolute()).item_metadata.tree
-        target = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), metadata)
-        state = checkpointer.restore((path / STATE).absolute(), target)
+    state, about = read_checkpoint(path)
     completion, discriminator = (
         {"params": state[role]["params"], "batch_stats": state[role]["batch_stats"]}
         for role in ("completion", "discriminator")

@@ -20,13 +20,14 @@ from glcic_jax.data.loader import batches, fixed_samples, training_samples
 from glcic_jax.data.reading import Reader
 from glcic_jax.data.shards import open_split, read_manifest
 from glcic_jax.errors import UserError
+from glcic_jax.lock import locked
 from glcic_jax.models import folder as model_folder
-from glcic_jax.training.checkpoint import Checkpoints
+from glcic_jax.training.checkpoint import Checkpoints, restore_newest, steps_in
 from glcic_jax.training.export import export_model, versions
 from glcic_jax.training.init_from import check_conventions, initialised_from, read_weights
 from glcic_jax.training.mesh import check_batch_size, make_mesh, map_over_mesh, put_batch, put_replicated, replicated
 from glcic_jax.training.progress import Progress
-from glcic_jax.training.resume import about_run, check_continues
+from glcic_jax.training.resume import about_run, changed_keys, check_continues
 from glcic_jax.training.setup import Config, Stage, build_problem, check, hole_drawer, initial_state, stages
 from glcic_jax.training.state import TrainState
 from glcic_jax.training.step import Problem
@@ -65,9 +66,29 @@ class Run:
         return {"damaged_records": float(len(damaged))}
 
     def save(self, step: int, state: TrainState) -> None:
-        """Saves a checkpoint with what it was made from."""
+        """Saves a checkpoint with what it was made from, in the background."""
         about = about_run(self.config, self.manifest, self.problem.completion.mean_color)
         self.checkpoints.save(step, state, about | {"versions": versions()})
+
+    def save_again_if_failed(self, step: int, state: TrainState) -> None:
+        """Says so if the last save came to nothing, and tries anew."""
+        if failure := self.checkpoints.failure():
+            self.progress.say(f"step {step}: the last checkpoint could not be saved ({failure}); trying again")
+            self.save(step, state)
+
+    def save_for_sure(self, step: int, state: TrainState) -> None:
+        """Saves, and waits until it is on the disk. Raises: UserError if it cannot be."""
+        for _ in range(2):
+            self.save(step, state)
+            self.checkpoints.wait()
+            failure = self.checkpoints.failure()
+            if not failure:
+                return
+        kept = steps_in(self.checkpoints.folder)
+        raise UserError(
+            f"the checkpoint of step {step} cannot be saved in {self.checkpoints.folder} ({failure}); make room and "
+            f"run the same command again: it goes on from {f'step {kept[-1]}' if kept else 'the start'}"
+        )
 
 
 def train(
@@ -76,6 +97,7 @@ def train(
     progress: Progress,
     should_stop: Callable[[int], bool] = lambda step: False,
     devices: list[jax.Device] | None = None,
+    allow_config_change: bool = False,
 ) -> TrainState:
     """Trains from the newest checkpoint in `workdir`, or from the start, to the end; leaves `workdir/model`.
 
@@ -85,6 +107,7 @@ def train(
         progress: where the run shows how it goes.
         should_stop: asked after every step, with the number of steps done.
         devices: all, unless given.
+        allow_config_change: go on although the recipe or the data are not those that the run was started with.
 
     Raises: UserError for what a user can mend; Stopped after saving, if should_stop said so;
         FloatingPointError if a loss or a parameter is not finite.
@@ -113,16 +136,21 @@ def train(
         draw_hole=hole_drawer(config),
     )
     stage_ends = [stage.stop for stage in plan if stage.stop > stage.start]
-    with Checkpoints(workdir / "checkpoints", config.keep_checkpoints, stage_ends) as checkpoints:
+    folder = workdir / "checkpoints"
+    with locked(workdir / "lock", f"the run in {workdir}"):
         progress.say(f"{mesh.size} x {mesh.devices.flat[0].device_kind}, {len(reader)} photographs, {workdir}")
-        problem, state, step = _start(config, problem, manifest, checkpoints, mesh, progress)
+        problem, state, step = _start(config, problem, manifest, folder, mesh, progress, allow_config_change)
         with atomic_file(workdir / "config.json") as partial:
             partial.write_text(json.dumps(config.to_dict(), indent=2) + "\n")
         if step in stage_ends:  # the run may have been stopped between this checkpoint and the model
             export_model(workdir / "model", config, problem, state, manifest)
         if step >= total:
             progress.say(f"all {total} steps are done already")
-        with Telemetry(workdir, step) as telemetry, progress:
+        with (
+            Checkpoints(folder, config.keep_checkpoints, stage_ends) as checkpoints,
+            Telemetry(workdir, step) as telemetry,
+            progress,
+        ):
             validation = _open_validation(config, problem, data_dir, manifest, mesh, progress)
             run = Run(
                 config,
@@ -168,7 +196,7 @@ def _run_stage(run: Run, stage: Stage, state: TrainState, first: int, ahead: Ite
             state, metrics = step_on_mesh(state, placed)
         if previous is not None:
             # Read one step late: the device computes this step while the host reads the last one's figures.
-            interval.append(_read(previous, done - 1, stage))
+            interval.append(_read(previous, done - 1, stage, run.checkpoints.folder))
         previous = metrics
         meter.count(config.batch_size, waited)
         last, stop = done == stage.stop, run.should_stop(done)
@@ -177,23 +205,26 @@ def _run_stage(run: Run, stage: Stage, state: TrainState, first: int, ahead: Ite
             for every in (config.log_every_steps, config.validate_every_steps, config.checkpoint_every_steps)
         )
         if log or validate or save or stop:
-            interval.append(_read(previous, done, stage))
+            interval.append(_read(previous, done, stage, run.checkpoints.folder))
             previous = None
         if log:
             values = _means(interval) | meter.read() | run.tell_damaged(done)
             run.telemetry.scalars(done, stage.number, values)
             run.progress.log(done, values)
             interval.clear()
-        if (validate or save or stop) and not _all_finite(state):  # the figures are from before the update
-            raise FloatingPointError(_not_finite("a parameter", done, stage))
+            run.save_again_if_failed(done, state)
+        if validate or save or stop:  # the figures are from before the update
+            _require_finite(state, done, stage, run.checkpoints.folder)
         if stop:  # before anything that takes long
-            run.save(done, state)
+            run.save_for_sure(done, state)
         if validate and run.validation is not None:
             scores, grid = run.validation(state.completion)
             run.telemetry.scalars(done, stage.number, scores)
             run.telemetry.grid(done, grid)
             run.progress.log_validation(done, scores)
-        if save:
+        if last:
+            run.save_for_sure(done, state)
+        elif save:
             run.save(done, state)
         if stop:
             raise Stopped(f"stopped after step {done}, saved in {run.workdir}; the same command continues")
@@ -207,9 +238,10 @@ def _start(
     config: Config,
     problem: Problem,
     manifest: dict[str, Any],
-    checkpoints: Checkpoints,
+    checkpoints: Path,
     mesh: Mesh,
     progress: Progress,
+    allow_config_change: bool,
 ) -> tuple[Problem, TrainState, int]:
     """The state with its step: of the newest checkpoint, of config.init_from, or the initial one.
 
@@ -219,15 +251,18 @@ def _start(
     def seen_by(mean_color: tuple[float, float, float]) -> Problem:
         return dataclasses.replace(problem, completion=problem.completion.clone(mean_color=mean_color))
 
-    step = checkpoints.latest_step()
-    if step is not None:
-        about = checkpoints.about(step)
-        check_continues(config, manifest, about, step)
-        problem = seen_by(tuple(about["mean_color"]))
+    def check_about(step: int, about: dict[str, Any]) -> None:
+        if not allow_config_change:
+            check_continues(config, manifest, about, step)
+        elif changed := changed_keys(config, about, step):
+            progress.say(f"the config has changed: {', '.join(changed)}")
+
+    # Only the shapes: computing the initial values would compile for seconds, to throw them away.
+    like = jax.eval_shape(lambda: initial_state(config, problem))
+    if found := restore_newest(checkpoints, like, replicated(mesh), check_about, progress.say):
+        state, about, step = found
         progress.say(f"continuing from the checkpoint of step {step}")
-        # Only the shapes: computing the initial values would compile for seconds, to throw them away.
-        like = jax.eval_shape(lambda: initial_state(config, problem))
-        return problem, checkpoints.restore(step, like, replicated(mesh)), step
+        return seen_by(tuple(about["mean_color"])), state, step
     if config.init_from:
         weights = read_weights(Path(config.init_from))
         check_conventions(weights, config.completion)
@@ -255,18 +290,26 @@ def _open_validation(
     return Validation(problem.completion, samples, config.batch_size, config.grid_samples, mesh)
 
 
-def _read(metrics: dict[str, jax.Array], step: int, stage: Stage) -> dict[str, float]:
+def _read(metrics: dict[str, jax.Array], step: int, stage: Stage, checkpoints: Path) -> dict[str, float]:
     values = {name: float(value) for name, value in jax.device_get(metrics).items()}
     for name, value in values.items():
         if not math.isfinite(value):
-            raise FloatingPointError(_not_finite(name, step, stage))
+            raise FloatingPointError(_not_finite(name, step, stage, checkpoints))
     return values
 
 
-def _not_finite(name: str, step: int, stage: Stage) -> str:
+def _require_finite(state: TrainState, step: int, stage: Stage, checkpoints: Path) -> None:
+    for network, finite in _finite(state).items():
+        if not finite:
+            raise FloatingPointError(_not_finite(f"a parameter of the {network} network", step, stage, checkpoints))
+
+
+def _not_finite(name: str, step: int, stage: Stage, checkpoints: Path) -> str:
+    steps = steps_in(checkpoints)
+    last = f"the last good checkpoint is of step {steps[-1]}" if steps else "there is no checkpoint yet"
     return (
-        f"{name} is not finite at step {step} (stage {stage.number}, {stage.name}); the last checkpoint is from "
-        "before; try a smaller learning rate, or float32 if this was bfloat16"
+        f"{name} is not finite at step {step} (stage {stage.number}, {stage.name}); {last}; try a smaller learning "
+        "rate, or float32 if this was bfloat16"
     )
 
 
@@ -275,6 +318,8 @@ def _means(interval: list[dict[str, float]]) -> dict[str, float]:
 
 
 @jax.jit
-def _all_finite(state: TrainState) -> jax.Array:
-    leaves = [x for network in (state.completion, state.discriminator) for x in jax.tree.leaves(network.variables)]
-    return jnp.all(jnp.stack([jnp.isfinite(leaf).all() for leaf in leaves]))
+def _finite(state: TrainState) -> dict[str, jax.Array]:
+    return {
+        name: jnp.all(jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(network.variables)]))
+        for name, network in (("completion", state.completion), ("discriminator", state.discriminator))
+    }

@@ -14,7 +14,21 @@ STEPS = {"completion_steps", "discriminator_steps", "joint_steps"}
 
 
 def check_continues(config: Config, manifest: dict[str, Any], about: dict[str, Any], step: int) -> None:
-    """Raises UserError if the checkpoint of `step` belongs to another recipe or another data set.
+    """Raises UserError if the checkpoint of `step` belongs to another recipe or another data set."""
+    if changed := changed_keys(config, about, step):
+        raise UserError(
+            f"this run was started with another config: {', '.join(changed)}; give it the old values, or another "
+            "--workdir (there, config.init_from takes over its weights), or --allow_config_change"
+        )
+    if about["data"] != _comparable(manifest):
+        raise UserError(
+            "this run was started with other data: the shards in config.data_dir are not those that it was trained on; "
+            "give it the old ones, or another --workdir, or --allow_config_change"
+        )
+
+
+def changed_keys(config: Config, about: dict[str, Any], step: int) -> list[str]:
+    """The keys that are not as they were when the checkpoint of `step` was saved, with both values.
 
     More or fewer steps are fine for the stage under way and for later ones: the borders behind must stay.
     """
@@ -28,16 +42,7 @@ def check_continues(config: Config, manifest: dict[str, Any], about: dict[str, A
     for old, new in zip(stages(before), stages(config), strict=True):
         if min(old.stop, step) != min(new.stop, step):
             changed.append(f"{new.name}_steps ({old.stop - old.start} then, {new.stop - new.start} now)")
-    if changed:
-        raise UserError(
-            f"this run was started with another config: {', '.join(changed)}; "
-            "give it the old values, or another --workdir (there, config.init_from takes over its weights)"
-        )
-    if about["data"] != _comparable(manifest):
-        raise UserError(
-            "this run was started with other data: the shards in config.data_dir are not those that it was trained on; "
-            "give it the old ones, or another --workdir"
-        )
+    return changed
 
 
 def about_run(config: Config, manifest: dict[str, Any], mean_color: tuple[float, ...]) -> dict[str, Any]:

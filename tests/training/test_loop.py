@@ -173,7 +173,7 @@ def test_an_update_that_is_not_finite_is_not_saved(tiny, tmp_path, quiet):
     tiny.completion_optimizer = {"name": "sgd", "learning_rate": float("inf")}
     tiny.completion_steps, tiny.discriminator_steps, tiny.joint_steps = 1, 0, 0
     tiny.batch_size = 64
-    with pytest.raises(FloatingPointError, match="a parameter is not finite at step 1"):
+    with pytest.raises(FloatingPointError, match="a parameter of the completion network is not finite at step 1"):
         train(tiny, tmp_path / "run", Progress(quiet))
     assert not (tmp_path / "run" / "model").exists()
     assert not [p for p in (tmp_path / "run" / "checkpoints").iterdir() if p.name.isdigit()]
