@@ -90,8 +90,10 @@ def main(arguments: list[str]) -> int:
 
 def run(given: list[str], output: Path, settings: "Settings", workers: int, console: Console) -> int:
     """Prepares with progress bars and a closing report; returns the exit code."""
-    from glcic_jax.data.prepare import prepare
+    from glcic_jax.data.prepare import is_prepared, prepare
 
+    if is_prepared(given, output, settings):
+        _say(console, f"{output} was made from these sources before: nothing to do. To make it anew, delete it first.")
     with Bars(console, "files") as bars:
         manifest = prepare(given, output, settings, workers, bars.bar("encoding"), bars.bar("writing shards"))
     return report(manifest, output, console)

@@ -52,6 +52,9 @@ def encode_record(data: bytes, max_short_side_px: int, min_short_side_px: int = 
     Raises: ImageError with the reason.
     """
     source = _open(data, draft_px=2 * max_short_side_px)
+    # A JPEG may hold more pictures and a TIFF more pages, of which the first counts.
+    if source.format in _ANIMATED and getattr(source, "is_animated", False):
+        raise ImageError(f"an animation of {source.n_frames} pictures")  # type: ignore[attr-defined]
     if min(source.size) < min_short_side_px:
         raise ImageError(f"only {source.width} x {source.height} px, which is below {min_short_side_px}")
     try:
@@ -144,14 +147,9 @@ def _open(data: bytes, draft_px: int | None = None) -> Image.Image:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of harmless oddities; what matters raises
             image = Image.open(io.BytesIO(data))
-            # Of formats that photographs come in; a JPEG may hold more pictures, a TIFF more pages: the first counts.
-            if image.format in _ANIMATED and getattr(image, "is_animated", False):
-                raise ImageError(f"an animation of {image.n_frames} pictures")  # type: ignore[attr-defined]
             if draft_px and isinstance(image, JpegImageFile):
                 image.draft(None, (draft_px, draft_px))  # every byte is read all the same, and the eighths are cheap
             image.load()
-    except ImageError:
-        raise
     except UnidentifiedImageError as error:
         raise ImageError("not an image, or of an unknown kind") from error
     except Exception as error:  # damaged files raise almost anything in the decoders

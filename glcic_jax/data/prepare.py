@@ -106,13 +106,16 @@ def prepare(
         disk is full.
 
     """
-    if (output / MANIFEST).exists():
-        manifest = read_manifest(output)
-        if holds(manifest, _described(given, settings)):
-            shutil.rmtree(output / SPOOL, ignore_errors=True)  # killed after the manifest was written
-            return manifest
+    if is_prepared(given, output, settings):
+        shutil.rmtree(output / SPOOL, ignore_errors=True)  # killed after the manifest was written
+        return read_manifest(output)
     spool_part(given, output, settings, Part(), workers, on_spooled)
     return merge(output, workers, on_merged)
+
+
+def is_prepared(given: Sequence[str], output: Path, settings: Settings) -> bool:
+    """Whether the output was made from sources of these names, with these settings, already."""
+    return (output / MANIFEST).exists() and holds(read_manifest(output), _described(given, settings))
 
 
 def spool_part(
@@ -175,6 +178,8 @@ def _spool_folder(output: Path) -> Iterator[Path]:
             f"cannot write to {output}: {why}; make room or choose another --output (what is done is kept: with room, "
             "the same command goes on)"
         ) from error
+    except sqlite3.DatabaseError as error:
+        raise UserError(f"{spool} is damaged ({error}); delete it and prepare again") from error
 
 
 def _described(given: Sequence[str], settings: Settings) -> list[dict[str, Any]]:
@@ -242,8 +247,11 @@ def _blocks(sources: list[Source], index: Index, wanted: Callable[[int], bool]) 
         work = _Work(next(numbers), place)
         for entry in source.entries:
             if is_list(entry.name) and not entry.reason:
-                index.add_listed(read_list(entry.name, _content(entry).decode(errors="replace")))
-                continue
+                try:
+                    index.add_listed(read_list(entry.name, _content(entry).decode(errors="replace")))
+                    continue
+                except OSError as error:
+                    entry = entry._replace(reason=error.strerror or str(error))
             work.add(entry, wanted(work.number))
             if work.is_full():
                 share = min(1.0, entry.position / source.total) if source.total else 0.0
