@@ -97,6 +97,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.checkpoint_every_steps = 1_000
     config.keep_checkpoints = 2  # the newest; those at the stages' ends stay besides
 
+    config.watchdog_secs = 1_800  # without a finished step for so long, the run is stuck and ends itself
+
     # For the model's card.
     config.weights_licence = "not stated; whoever publishes the weights says it"
     config.data_licence = "not stated; the terms of the photographs"

@@ -2,14 +2,19 @@
 
 import argparse
 import logging
+import os
 import signal
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import Self
+from typing import Any, Self
 
 from rich.console import Console
 
+from glcic_jax.cli.main import EXIT_NOT_FINITE, EXIT_USER_ERROR
 from glcic_jax.cli.recipes import load_recipe, recipe_path
+from glcic_jax.errors import UserError
 
 EXIT_STOPPED = 75  # EX_TEMPFAIL: run the same command again
 
@@ -21,7 +26,7 @@ def main(arguments: list[str]) -> int:
         description=__doc__,
         epilog="Any key of the recipe can be changed: --config.batch_size=16 --config.completion.width_multiplier=0.5. "
         f"Exit codes: 0 finished, 2 an error to mend, 3 a loss was not finite, {EXIT_STOPPED} stopped by a signal "
-        "and saved: the same command continues.",
+        "and saved: the same command continues, 76 another process is gone or stuck: start all again.",
         allow_abbrev=False,
     )
     parser.add_argument("--config", required=True, help="recipe: a file, or the name of one in configs/")
@@ -31,31 +36,65 @@ def main(arguments: list[str]) -> int:
         action="store_true",
         help="go on although the recipe or the data are not those that the run was started with",
     )
+    several = parser.add_argument_group("several processes, on one host or many (docs/cluster.md)")
+    several.add_argument("--coordinator", metavar="HOST:PORT", help="where process 0 can be reached by all")
+    several.add_argument("--process_id", type=int, help="of this process, counted from 0")
+    several.add_argument("--process_count", type=int, help="of all")
+    several.add_argument("--multi_process", action="store_true", help="take these three from SLURM or Kubernetes")
     options, overrides = parser.parse_known_args(arguments)
     path = recipe_path(options.config)
     config = load_recipe(path, overrides)
     workdir = options.workdir or Path("runs") / path.stem
 
+    from glcic_jax.training import processes
+
+    place = processes.find_place(options.coordinator, options.process_id, options.process_count, options.multi_process)
+    logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax tells every file it touches and every wait
+    if place is None:
+        with _StopOnSignal() as stop:
+            return _train(config, workdir, lambda step: stop.asked, options.allow_config_change)
+    processes.join(place)
+    signal.signal(signal.SIGINT, lambda number, frame: os.kill(os.getpid(), signal.SIGTERM))  # which all agree upon
+    try:
+        return _train(config, workdir, processes.stop_wanted, options.allow_config_change)
+    except UserError as error:
+        processes.leave(f"train: error: {error}", EXIT_USER_ERROR)
+    except FloatingPointError as error:
+        processes.leave(f"train: error: {error}", EXIT_NOT_FINITE)
+    except Exception as error:
+        traceback.print_exc()
+        processes.leave(
+            f"train: process {place.process_id} leaves: {type(error).__name__}, most likely because another process is "
+            "gone; start all again, they go on from the last checkpoint",
+            processes.EXIT_PEER_LOST,
+        )
+    raise AssertionError("leave does not come back")
+
+
+def _train(config: Any, workdir: Path, should_stop: Callable[[int], bool], allow_config_change: bool) -> int:
+    """Trains and tells; returns the exit code."""
     from glcic_jax.training.loop import Stopped, train
+    from glcic_jax.training.processes import is_first
     from glcic_jax.training.progress import Progress
 
-    logging.getLogger("absl").setLevel(logging.WARNING)  # Orbax tells every file it touches
-    console = Console()
+    console = Console(quiet=not is_first())
     try:
-        with _StopOnSignal() as stop:
-            train(
-                config,
-                workdir,
-                Progress(console),
-                should_stop=lambda step: stop.asked,
-                allow_config_change=options.allow_config_change,
-            )
+        train(
+            config,
+            workdir,
+            Progress(console),
+            should_stop=should_stop,
+            allow_config_change=allow_config_change,
+        )
     except Stopped as stopped:
         console.print(str(stopped), highlight=False, markup=False, soft_wrap=True)
         return EXIT_STOPPED
-    print(
+    console.print(
         f"done. The model is {workdir}/model; complete a photograph with:\n"
-        f"  python launch/complete.py --model={workdir}/model --image=PHOTO.jpg --mask=MASK.png --output=COMPLETED.png"
+        f"  python launch/complete.py --model={workdir}/model --image=PHOTO.jpg --mask=MASK.png --output=COMPLETED.png",
+        highlight=False,
+        markup=False,
+        soft_wrap=True,
     )
     return 0
 

@@ -1,6 +1,7 @@
 """A prepared data set: ArrayRecord shards, one JPEG a record, and the manifest that describes them."""
 
 import bisect
+import errno
 import itertools
 import json
 from collections.abc import Callable, Iterable
@@ -26,11 +27,14 @@ def write_shard(path: Path, records: Iterable[bytes]) -> dict[str, Any]:
         # One record a group for random access; JPEGs do not shrink a second time.
         writer = ArrayRecordWriter(str(partial), "group_size:1,uncompressed")
         try:
-            for record in records:
-                writer.write(record)
-                count += 1
-        finally:
-            writer.close()
+            try:
+                for record in records:
+                    writer.write(record)
+                    count += 1
+            finally:
+                writer.close()
+        except RuntimeError as error:  # what the writer raises for a full disk, say
+            raise OSError(errno.EIO, str(error).partition(";")[0]) from error
         return {
             "file": path.name,
             "count": count,

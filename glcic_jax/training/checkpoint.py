@@ -22,6 +22,7 @@ from glcic_jax.atomic import atomic_file
 from glcic_jax.checksum import sha256_of
 from glcic_jax.errors import UserError
 from glcic_jax.training.checksums import Leaf, described, device_checksums, text_checksum
+from glcic_jax.training.processes import all_agree, as_first_says, is_first
 from glcic_jax.training.state import TrainState
 
 STATE, ABOUT = "state", "about"
@@ -66,8 +67,9 @@ class Checkpoints:
         except (OSError, ValueError) as error:
             self._failure = _words(error)
             return
-        self._signing = threading.Thread(target=self._sign, args=(step, like, checksums, about), daemon=True)
-        self._signing.start()
+        if is_first():
+            self._signing = threading.Thread(target=self._sign, args=(step, like, checksums, about), daemon=True)
+            self._signing.start()
 
     def failure(self) -> str:
         """What went wrong with the last save, as far as one knows without waiting; "" if nothing."""
@@ -135,20 +137,29 @@ def restore_newest(
     Raises: what `check` raises; UserError if the state does not fit this network.
 
     """
-    for step in reversed(steps_in(folder)):
+    while (step := as_first_says(max(steps_in(folder), default=-1))) >= 0:
         path = folder / str(step)
+        found, problem = None, ""
         try:
             signed = _signature(path)  # first: Orbax does not take damaged files well
             about = read_about(path)
             if signed and signed["about"] != text_checksum(about):
                 raise Damaged("what was saved beside the state has changed")
-            check(step, about)
-            return _restore(path, like, sharding, signed and signed["leaves"]), about, step
         except Damaged as error:
             problem = str(error)
+        if all_agree(not problem):
+            check(step, about)
+            try:
+                found = _restore(path, like, sharding, signed and signed["leaves"]), about, step
+            except Damaged as error:
+                problem = str(error)
+            if all_agree(not problem):
+                return found
         aside = _free_name(folder / f"damaged-{step}")
-        path.rename(aside)
         say(f"the checkpoint of step {step} is damaged ({problem}); it is now {aside}, and the one before is used")
+        if is_first():
+            path.rename(aside)
+        as_first_says(0)  # nobody looks before it has been renamed
     return None
 
 

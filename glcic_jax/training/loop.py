@@ -1,16 +1,15 @@
 """The loop: one pass over the steps of all three stages, with everything that has side effects around it."""
 
+import contextlib
 import dataclasses
 import functools
 import json
-import math
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax.sharding import Mesh
 
@@ -22,73 +21,23 @@ from glcic_jax.data.shards import open_split, read_manifest
 from glcic_jax.errors import UserError
 from glcic_jax.lock import locked
 from glcic_jax.models import folder as model_folder
-from glcic_jax.training.checkpoint import Checkpoints, restore_newest, steps_in
-from glcic_jax.training.export import export_model, versions
+from glcic_jax.training.checkpoint import Checkpoints, restore_newest
+from glcic_jax.training.export import export_model
 from glcic_jax.training.init_from import check_conventions, initialised_from, read_weights
 from glcic_jax.training.mesh import check_batch_size, make_mesh, map_over_mesh, put_batch, put_replicated, replicated
+from glcic_jax.training.processes import Watchdog, is_first
 from glcic_jax.training.progress import Progress
-from glcic_jax.training.resume import about_run, changed_keys, check_continues
+from glcic_jax.training.resume import changed_keys, check_continues
+from glcic_jax.training.run import Run, read_metrics, require_finite
 from glcic_jax.training.setup import Config, Stage, build_problem, check, hole_drawer, initial_state, stages
 from glcic_jax.training.state import TrainState
 from glcic_jax.training.step import Problem
-from glcic_jax.training.telemetry import Meter, Telemetry
+from glcic_jax.training.telemetry import Meter, NoTelemetry, Telemetry
 from glcic_jax.training.validation import Validation
 
 
 class Stopped(Exception):
     """The run was asked to stop and has saved; the same command continues it."""
-
-
-@dataclasses.dataclass
-class Run:
-    """What one call of `train` holds open."""
-
-    config: Config
-    workdir: Path
-    mesh: Mesh
-    problem: Problem
-    manifest: dict[str, Any]
-    reader: Reader
-    validation: Validation | None
-    checkpoints: Checkpoints
-    telemetry: Telemetry
-    progress: Progress
-    should_stop: Callable[[int], bool]
-    damaged_told: int = 0
-
-    def tell_damaged(self, step: int) -> dict[str, float]:
-        """Names the records that have turned out to be damaged; returns their number as a metric."""
-        damaged = self.reader.damaged()
-        for reason in damaged[self.damaged_told :]:
-            self.progress.say(f"step {step}: {reason}; the next one takes its place")
-            self.telemetry.text(step, "damaged_record", reason)
-        self.damaged_told = len(damaged)
-        return {"damaged_records": float(len(damaged))}
-
-    def save(self, step: int, state: TrainState) -> None:
-        """Saves a checkpoint with what it was made from, in the background."""
-        about = about_run(self.config, self.manifest, self.problem.completion.mean_color)
-        self.checkpoints.save(step, state, about | {"versions": versions()})
-
-    def save_again_if_failed(self, step: int, state: TrainState) -> None:
-        """Says so if the last save came to nothing, and tries anew."""
-        if failure := self.checkpoints.failure():
-            self.progress.say(f"step {step}: the last checkpoint could not be saved ({failure}); trying again")
-            self.save(step, state)
-
-    def save_for_sure(self, step: int, state: TrainState) -> None:
-        """Saves, and waits until it is on the disk. Raises: UserError if it cannot be."""
-        for _ in range(2):
-            self.save(step, state)
-            self.checkpoints.wait()
-            failure = self.checkpoints.failure()
-            if not failure:
-                return
-        kept = steps_in(self.checkpoints.folder)
-        raise UserError(
-            f"the checkpoint of step {step} cannot be saved in {self.checkpoints.folder} ({failure}); make room and "
-            f"run the same command again: it goes on from {f'step {kept[-1]}' if kept else 'the start'}"
-        )
 
 
 def train(
@@ -137,18 +86,20 @@ def train(
     )
     stage_ends = [stage.stop for stage in plan if stage.stop > stage.start]
     folder = workdir / "checkpoints"
-    with locked(workdir / "lock", f"the run in {workdir}"):
+    lock = locked(workdir / "lock", f"the run in {workdir}") if is_first() else contextlib.nullcontext()
+    with lock, Watchdog(config.watchdog_secs) as watchdog:
         progress.say(f"{mesh.size} x {mesh.devices.flat[0].device_kind}, {len(reader)} photographs, {workdir}")
         problem, state, step = _start(config, problem, manifest, folder, mesh, progress, allow_config_change)
-        with atomic_file(workdir / "config.json") as partial:
-            partial.write_text(json.dumps(config.to_dict(), indent=2) + "\n")
-        if step in stage_ends:  # the run may have been stopped between this checkpoint and the model
+        if is_first():
+            with atomic_file(workdir / "config.json") as partial:
+                partial.write_text(json.dumps(config.to_dict(), indent=2) + "\n")
+        if step in stage_ends and is_first():  # it may have been stopped between this checkpoint and the model
             export_model(workdir / "model", config, problem, state, manifest)
         if step >= total:
             progress.say(f"all {total} steps are done already")
         with (
             Checkpoints(folder, config.keep_checkpoints, stage_ends) as checkpoints,
-            Telemetry(workdir, step) as telemetry,
+            Telemetry(workdir, step) if is_first() else NoTelemetry() as telemetry,
             progress,
         ):
             validation = _open_validation(config, problem, data_dir, manifest, mesh, progress)
@@ -164,6 +115,7 @@ def train(
                 telemetry,
                 progress,
                 should_stop,
+                watchdog,
             )
             ahead = batches(
                 samples,
@@ -176,7 +128,8 @@ def train(
             for stage in plan:
                 if max(step, stage.start) < stage.stop:
                     state = _run_stage(run, stage, state, max(step, stage.start), ahead)
-                    export_model(workdir / "model", config, problem, state, manifest)
+                    if is_first():
+                        export_model(workdir / "model", config, problem, state, manifest)
     return state
 
 
@@ -188,6 +141,7 @@ def _run_stage(run: Run, stage: Stage, state: TrainState, first: int, ahead: Ite
     meter, interval = Meter(), []
     previous: dict[str, jax.Array] | None = None
     for done in range(first + 1, stage.stop + 1):
+        run.watchdog.pat()
         asked = time.perf_counter()
         batch = next(ahead)
         waited = time.perf_counter() - asked
@@ -196,7 +150,7 @@ def _run_stage(run: Run, stage: Stage, state: TrainState, first: int, ahead: Ite
             state, metrics = step_on_mesh(state, placed)
         if previous is not None:
             # Read one step late: the device computes this step while the host reads the last one's figures.
-            interval.append(_read(previous, done - 1, stage, run.checkpoints.folder))
+            interval.append(read_metrics(previous, done - 1, stage, run.checkpoints.folder))
         previous = metrics
         meter.count(config.batch_size, waited)
         last, stop = done == stage.stop, run.should_stop(done)
@@ -205,7 +159,7 @@ def _run_stage(run: Run, stage: Stage, state: TrainState, first: int, ahead: Ite
             for every in (config.log_every_steps, config.validate_every_steps, config.checkpoint_every_steps)
         )
         if log or validate or save or stop:
-            interval.append(_read(previous, done, stage, run.checkpoints.folder))
+            interval.append(read_metrics(previous, done, stage, run.checkpoints.folder))
             previous = None
         if log:
             values = _means(interval) | meter.read() | run.tell_damaged(done)
@@ -214,7 +168,7 @@ def _run_stage(run: Run, stage: Stage, state: TrainState, first: int, ahead: Ite
             interval.clear()
             run.save_again_if_failed(done, state)
         if validate or save or stop:  # the figures are from before the update
-            _require_finite(state, done, stage, run.checkpoints.folder)
+            require_finite(state, done, stage, run.checkpoints.folder)
         if stop:  # before anything that takes long
             run.save_for_sure(done, state)
         if validate and run.validation is not None:
@@ -290,36 +244,5 @@ def _open_validation(
     return Validation(problem.completion, samples, config.batch_size, config.grid_samples, mesh)
 
 
-def _read(metrics: dict[str, jax.Array], step: int, stage: Stage, checkpoints: Path) -> dict[str, float]:
-    values = {name: float(value) for name, value in jax.device_get(metrics).items()}
-    for name, value in values.items():
-        if not math.isfinite(value):
-            raise FloatingPointError(_not_finite(name, step, stage, checkpoints))
-    return values
-
-
-def _require_finite(state: TrainState, step: int, stage: Stage, checkpoints: Path) -> None:
-    for network, finite in _finite(state).items():
-        if not finite:
-            raise FloatingPointError(_not_finite(f"a parameter of the {network} network", step, stage, checkpoints))
-
-
-def _not_finite(name: str, step: int, stage: Stage, checkpoints: Path) -> str:
-    steps = steps_in(checkpoints)
-    last = f"the last good checkpoint is of step {steps[-1]}" if steps else "there is no checkpoint yet"
-    return (
-        f"{name} is not finite at step {step} (stage {stage.number}, {stage.name}); {last}; try a smaller learning "
-        "rate, or float32 if this was bfloat16"
-    )
-
-
 def _means(interval: list[dict[str, float]]) -> dict[str, float]:
     return {name: float(np.mean([values[name] for values in interval])) for name in interval[0]}
-
-
-@jax.jit
-def _finite(state: TrainState) -> dict[str, jax.Array]:
-    return {
-        name: jnp.all(jnp.stack([jnp.isfinite(leaf).all() for leaf in jax.tree.leaves(network.variables)]))
-        for name, network in (("completion", state.completion), ("discriminator", state.discriminator))
-    }

@@ -51,6 +51,13 @@ def put_batch(mesh: Mesh, batch: Batch) -> Batch:
     return Batch(*(jax.make_array_from_process_local_data(sharding, field) for field in batch))
 
 
+def put_whole_batch(mesh: Mesh, batch: Batch) -> Batch:
+    """Places a batch that every process has whole."""
+    local = len(batch.image) // jax.process_count()
+    first = jax.process_index() * local
+    return put_batch(mesh, Batch(*(field[first : first + local] for field in batch)))
+
+
 def put_replicated(mesh: Mesh, tree: Any) -> Any:
     """Places a copy of every leaf on every device."""
     return jax.tree.map(functools.partial(jax.device_put, device=replicated(mesh)), tree)

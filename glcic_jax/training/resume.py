@@ -8,7 +8,8 @@ from glcic_jax.training.setup import Config, stages
 # May change at any time: they say what is shown and kept, not what is computed.
 HARMLESS = {
     "data_dir", "init_from", "log_every_steps", "validate_every_steps", "validation_samples", "grid_samples",
-    "checkpoint_every_steps", "keep_checkpoints", "max_damaged_share", "weights_licence", "data_licence",
+    "checkpoint_every_steps", "keep_checkpoints", "max_damaged_share", "watchdog_secs",
+    "weights_licence", "data_licence",
 }  # fmt: skip
 STEPS = {"completion_steps", "discriminator_steps", "joint_steps"}
 

@@ -63,7 +63,7 @@ def check(config: Config) -> None:
     for key in ("completion_steps", "discriminator_steps", "joint_steps", "balance_gradients_steps"):
         require(config[key] >= 0, key, "it cannot be negative")
     for key in ("log_every_steps", "validate_every_steps", "checkpoint_every_steps", "keep_checkpoints",
-                "validation_samples", "grid_samples"):  # fmt: skip
+                "validation_samples", "grid_samples", "watchdog_secs"):  # fmt: skip
         require(config[key] >= 1, key, "it must be at least 1")
     require(0 <= config.seed < 2**32, "seed", "it must lie in 0 to 2**32 - 1")
     require(0 <= config.max_damaged_share <= 1, "max_damaged_share", "it must lie in 0 to 1")

@@ -54,6 +54,25 @@ class Telemetry:
         self._tensorboard.close()
 
 
+class NoTelemetry:
+    """For all processes but the first: takes everything and writes nothing."""
+
+    def scalars(self, step: int, stage: int, values: dict[str, float]) -> None:
+        """As `Telemetry`."""
+
+    def text(self, step: int, name: str, value: str) -> None:
+        """As `Telemetry`."""
+
+    def grid(self, step: int, image: np.ndarray) -> None:
+        """As `Telemetry`."""
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        pass
+
+
 class Meter:
     """Images per second, and the share of time spent waiting for data, since the last reading."""
 

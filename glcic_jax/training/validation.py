@@ -9,7 +9,7 @@ from glcic_jax.data.batch import Batch
 from glcic_jax.data.images import contact_sheet
 from glcic_jax.evaluation.metrics import hole_l1, hole_psnr
 from glcic_jax.models.completion import CompletionNetwork, composite
-from glcic_jax.training.mesh import put_batch
+from glcic_jax.training.mesh import put_whole_batch, replicated
 from glcic_jax.training.state import NetworkState
 
 
@@ -29,7 +29,8 @@ class Validation:
             image = image.astype("float32") / 255
             return composite(jnp.asarray(network.apply(variables, image, mask)), image, mask)
 
-        self._complete = jax.jit(complete)
+        # Whole on every device, so that every process has all of it at hand.
+        self._complete = jax.jit(complete, out_shardings=replicated(mesh))
 
     def __call__(self, completion: NetworkState) -> tuple[dict[str, float], np.ndarray]:
         """In-hole L1 and PSNR (means over the samples), and a uint8 grid: photographs, holes, completions."""
@@ -40,7 +41,7 @@ class Validation:
             rows = np.arange(first, first + self._batch_size) % count
             kept = min(self._batch_size, count - first)
             part = Batch(*(field[rows] for field in self.samples))
-            placed = put_batch(self._mesh, part)
+            placed = put_whole_batch(self._mesh, part)
             completed = jax.device_get(self._complete(completion.variables, placed.image, placed.mask))[:kept]
             image, mask = part.image[:kept] / 255, part.mask[:kept]
             l1.append(hole_l1(completed, image, mask))

@@ -122,6 +122,21 @@ def test_a_full_disk_loses_nothing(corpus, expected, tmp_path, monkeypatch, wher
     assert bytes_in(tmp_path / "out") == expected
 
 
+def test_a_disk_that_fills_up_while_shards_are_written(corpus, tmp_path, monkeypatch):
+    class Full:
+        def __init__(self, *arguments):
+            pass
+
+        def write(self, *record):
+            raise RuntimeError("write() failed: No space left on device; writing x.array_record; at byte 7")
+
+        close = write
+
+    monkeypatch.setattr("glcic_jax.data.shards.ArrayRecordWriter", Full)
+    with pytest.raises(UserError, match=r"write\(\) failed: No space left on device; make room"):
+        prepare([str(corpus)], tmp_path / "out", Settings())
+
+
 def test_a_spool_knows_what_it_was_begun_with(corpus, tmp_path):
     out = tmp_path / "out"
     spool_part([str(corpus)], out, Settings(), Part(), 0, lambda *_: None)
