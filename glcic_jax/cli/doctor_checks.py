@@ -38,11 +38,11 @@ class Doctor:
             yield from guarded("all-reduce", lambda: [doctor_machine.all_reduce(self._devices)])
 
     def run(self) -> Iterator[Finding]:
-        """Recipe, data, workdir and disk, weights to start from."""
+        """Data, recipe, workdir and disk, weights to start from."""
         config = self._config
+        yield from guarded("data", self._data.check)
         yield from guarded("recipe", self._check_recipe)
         yield from guarded("batch size", self._check_batch_size)
-        yield from guarded("data", self._data.check)
         if self._problem is not None:
             state = state_bytes(self._shapes)
             yield from guarded("workdir", lambda: workdir_disk(self._workdir, config, state))
@@ -87,7 +87,9 @@ class Doctor:
     def _check_recipe(self) -> Iterator[Finding]:
         config = self._config
         check(config)
-        problem = build_problem(config, _GREY)
+        manifest = self._data.manifest
+        mean_color = tuple(manifest["splits"]["train"]["mean_color"]) if manifest else _GREY
+        problem = build_problem(config, mean_color)
         self._shapes = state_shapes(config, problem)  # tries the networks on these sizes
         self._problem = problem
         steps = " + ".join(f"{stage.stop - stage.start:,}" for stage in stages(config))

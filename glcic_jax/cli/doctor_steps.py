@@ -46,6 +46,58 @@ def synthetic_batch(config: Config) -> Batch:
     return stack(samples)
 
 
+def judged(
+    stage: Stage, seconds: float, compiling: float, batch_size: int, *, done: int, loader_rate: float | None
+) -> tuple[Finding, float]:
+    """What a stage's measured step means, and the seconds that the rest of the stage takes.
+
+    Args:
+        stage: with its borders.
+        seconds: of a step on the devices.
+        compiling: seconds.
+        batch_size: samples in a step.
+        done: steps of the run that are behind.
+        loader_rate: images per second; loading and computing go on side by side, so the slower one counts.
+
+    """
+    left = max(0, stage.stop - max(stage.start, done))
+    loading = batch_size / loader_rate if loader_rate else 0.0
+    remaining = left * max(seconds, loading)
+    said = (
+        f"{duration(seconds)} a step, {batch_size / seconds:,.1f} images/s, compiles in {duration(compiling)}; "
+        f"{left:,} steps: {duration(remaining)}"
+    )
+    if loading <= seconds:
+        return Finding(Mark.OK, _title(stage), said), remaining
+    said += f", since the loader makes only {loader_rate:,.0f} images/s"
+    hint = "more CPU cores, or a smaller --max_short_side_px when preparing"
+    return Finding(Mark.WARNING, _title(stage), said, hint), remaining
+
+
+def needed_bytes(compiled: Any) -> int:
+    """Memory that a compiled function needs on each device, arguments included; 0 where the compiler does not tell."""
+    analysis = compiled.memory_analysis()
+    if analysis is None:
+        return 0
+    held = analysis.argument_size_in_bytes + analysis.output_size_in_bytes - analysis.alias_size_in_bytes
+    return held + analysis.temp_size_in_bytes
+
+
+def _title(stage: Stage) -> str:
+    return f"stage {stage.number}, {stage.name}"
+
+
+def _some_state(shapes: TrainState) -> TrainState:
+    """Small positive numbers: as fast to train from as initial values, whose computation would take long to compile."""
+    rng = np.random.default_rng(0)
+
+    def some(leaf: jax.ShapeDtypeStruct) -> np.ndarray:
+        whole = np.issubdtype(leaf.dtype, np.integer)
+        return np.zeros(leaf.shape, leaf.dtype) if whole else rng.random(leaf.shape, np.float32).astype(leaf.dtype) / 50
+
+    return jax.tree.map(some, shapes)
+
+
 class Steps:
     """Measures a few steps of every stage, and says how long the rest will take."""
 
@@ -81,56 +133,32 @@ class Steps:
             yield Finding(Mark.OK, "time to the end", f"{rest}, without validation, checkpoints and restarts")
 
     def _stage(self, stage: Stage, batch: Batch) -> Finding:
-        what = f"stage {stage.number}, {stage.name}"
+        what = _title(stage)
         step: Any = map_over_mesh(functools.partial(stage.step, problem=self._problem), self._mesh)
         start = time.perf_counter()
         try:
             compiled = step.lower(self._shapes, batch).compile()
             compiling = time.perf_counter() - start
-            if too_much := self._memory(compiled):
-                return Finding(Mark.PROBLEM, what, *too_much)
+            needed = needed_bytes(compiled)
+            if 0 < self._room <= needed:  # running it could take the whole machine down
+                said = f"a step needs {size(needed)} of memory on each device, {size(self._room)} are there"
+                return Finding(Mark.PROBLEM, what, said, self._less())
             seconds = self._measure(compiled, batch)
         except jax.errors.JaxRuntimeError as error:
             self._state = None  # donated to the step that failed
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
             return Finding(Mark.PROBLEM, what, "out of memory", self._less())
-        return self._judged(stage, what, seconds, compiling)
-
-    def _judged(self, stage: Stage, what: str, seconds: float, compiling: float) -> Finding:
-        batch_size, left = self._config.batch_size, max(0, stage.stop - max(stage.start, self._done))
-        loading = batch_size / self._loader_rate if self._loader_rate else 0.0
-        self._remaining.append(left * max(seconds, loading))
-        said = (
-            f"{duration(seconds)} a step, {batch_size / seconds:,.1f} images/s, compiles in {duration(compiling)}; "
-            f"{left:,} steps: {duration(self._remaining[-1])}"
+        finding, remaining = judged(
+            stage, seconds, compiling, self._config.batch_size, done=self._done, loader_rate=self._loader_rate
         )
-        if loading > seconds:
-            return Finding(
-                Mark.WARNING, what, f"{said}, for the loader makes only {self._loader_rate:,.0f} images/s",
-                "more CPU cores, or a smaller --max_short_side_px when preparing",
-            )  # fmt: skip
-        return Finding(Mark.OK, what, said)
-
-    def _memory(self, compiled: Any) -> tuple[str, str] | None:
-        """What is said if the compiled step will not find room; running it could take the whole machine down."""
-        analysis = compiled.memory_analysis()
-        if analysis is None:
-            return None
-        needed = (
-            analysis.argument_size_in_bytes
-            + analysis.output_size_in_bytes
-            - analysis.alias_size_in_bytes
-            + analysis.temp_size_in_bytes
-        )
-        if not self._room or needed < self._room:
-            return None
-        return f"a step needs {size(needed)} of memory on each device, {size(self._room)} are there", self._less()
+        self._remaining.append(remaining)
+        return finding
 
     def _measure(self, compiled: Any, batch: Batch) -> float:
         """Seconds a step: the median of a few after the first, or the first alone where it takes very long."""
         if self._state is None:
-            self._state = put_replicated(self._mesh, initial_state(self._config, self._problem))
+            self._state = put_replicated(self._mesh, _some_state(self._shapes))
         jax.block_until_ready(self._state)
         seconds: list[float] = []
         while len(seconds) <= STEPS and sum(seconds) < _ENOUGH_SECS:

@@ -70,7 +70,7 @@ def duration(secs: float) -> str:
     minutes = round(secs / 60)
     if minutes < 60:
         return f"{minutes} min"
-    hours, minutes = divmod(minutes, 60)
-    if hours < 48:
-        return f"{hours} h {minutes} min"
+    if minutes < 48 * 60:
+        return f"{minutes // 60} h {minutes % 60} min"
+    hours = round(secs / 3600)
     return f"{hours // 24} d {hours % 24} h"
