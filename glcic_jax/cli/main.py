@@ -10,6 +10,8 @@ COMMANDS = {
     "prepare": "photographs into shards",
     "holes": "a recipe's holes as a picture, and how much they cover",
     "train": "shards into a model, by a recipe",
+    "local": "several processes of train on this machine, for trying them out",
+    "doctor": "what to know before a long run: devices, disk, data, speed, time to the end",
     "complete": "a photograph and a mask into a completed photograph",
     "benchmark": "speed, beside well-known programs, measured side by side",
     "quickstart": "all of it in minutes, on photographs that scikit-image ships",

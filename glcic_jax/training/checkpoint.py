@@ -97,7 +97,7 @@ class Checkpoints:
         try:
             with atomic_file(path / CHECKSUMS) as partial:
                 signed = {"files": _files(path), "about": text_checksum(about), "leaves": leaves}
-                partial.write_text(json.dumps(signed))
+                partial.write_text(json.dumps(signed | {"own": text_checksum(signed)}))
         except (OSError, UserError) as error:  # the save has failed, and `wait` will know why
             self._failure = _words(error)
 
@@ -250,6 +250,8 @@ def _signature(path: Path) -> dict[str, Any] | None:
         return None
     with _damage():
         signed = json.loads((path / CHECKSUMS).read_text())
+        if signed.pop("own") != text_checksum(signed):
+            raise Damaged(f"{CHECKSUMS} has changed")
         leaves = {
             name: Leaf(tuple(shape), dtype, checksum) for name, (shape, dtype, checksum) in signed["leaves"].items()
         }
