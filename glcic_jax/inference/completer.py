@@ -9,12 +9,17 @@ import jax.numpy as jnp
 import numpy as np
 
 from glcic_jax.errors import UserError
+from glcic_jax.inference.coarse import coarse_margin_px, complete_coarse
+from glcic_jax.inference.masks import thickness_px, trained_px
 from glcic_jax.inference.windows import plan_windows
 from glcic_jax.models import folder as model_folder
 from glcic_jax.models.completion import CompletionNetwork
 from glcic_jax.models.folder import Variables
 
 SMALLEST_PX = 16
+_BLENDING_MARGIN_PX = 5
+
+Box = tuple[slice, slice]
 
 
 class Completer:
@@ -32,7 +37,7 @@ class Completer:
         self.network, variables, self.card = model
         self.variables = jax.device_put(variables)
 
-    def __call__(self, image: Any, mask: Any) -> Any:
+    def __call__(self, image: Any, mask: Any, *, coarse: bool = True, blend: bool = False) -> Any:
         """The photographs with their holes painted; known pixels keep every bit.
 
         Sizes that are no multiples of 4 are padded by reflection, photograph and mask alike, and cut again.
@@ -40,6 +45,9 @@ class Completer:
         Args:
             image: (..., H, W, 3) RGB, uint8 or uint16, or float in [0, 1]; NumPy or JAX.
             mask: (..., H, W, 1), 1 = hole.
+            coarse: False completes holes at full scale even where they are thicker than any that the model was
+                trained on (by its card); otherwise such holes are completed at a lower scale first.
+            blend: the paper's post-processing.
 
         Returns: as `image`, a NumPy array, or a JAX one if `image` is.
         Raises: UserError if the sizes differ or are below 16 px, or a mask covers nothing or everything.
@@ -49,24 +57,34 @@ class Completer:
         _check(pixels, holes)
         completed = pixels.copy()
         for index in np.ndindex(pixels.shape[:-3]):
-            self._paint(completed[index], pixels[index], holes[index][..., 0])
+            one, hole = pixels[index], holes[index][..., 0]
+            trained = trained_px(self.card) if coarse else None
+            if trained is not None and thickness_px(hole) > trained:
+                box = _around(hole, coarse_margin_px(hole, trained))
+                painted = complete_coarse(self._paint, to_float(one[box]), hole[box], trained)
+            else:
+                box = _around(hole, _BLENDING_MARGIN_PX)
+                painted = self._paint(one, hole, box)
+            if blend:
+                from glcic_jax.inference.blending import blend_hole  # SciPy's solvers take a third of a second to load
+
+                painted = blend_hole(to_float(one[box]), painted, hole[box])
+            completed[index][box][hole[box]] = from_float(painted[hole[box]], pixels.dtype)
         return jnp.asarray(completed) if isinstance(image, jax.Array) else completed
 
-    def _paint(self, completed: np.ndarray, image: np.ndarray, hole: np.ndarray) -> None:
-        """Writes the network's pixels into `completed` (H, W, 3), window by window."""
+    def _paint(self, image: np.ndarray, hole: np.ndarray, box: Box = np.s_[0:, 0:]) -> np.ndarray:
+        """What the image (H, W, 3) shows in a box around the hole, with the network's pixels in it: float32."""
+        painted = to_float(image[box])
+        top, left = box[0].start, box[1].start
         for window in plan_windows(hole):
             grid = np.ix_(window.rows(hole.shape[0]), window.columns(hole.shape[1]))
-            output = _apply(
-                self.network,
-                self.variables,
-                to_float(image[grid]),
-                hole[grid][..., None],
-                window.photograph(*hole.shape),
-            )
+            inside = window.photograph(*hole.shape)
+            output = _apply(self.network, self.variables, to_float(image[grid]), hole[grid][..., None], inside)
             h, w = window.box_px
-            box = np.s_[window.y : window.y + h, window.x : window.x + w]
-            painted = from_float(np.asarray(output)[:h, :w], image.dtype)
-            completed[box] = np.where(hole[box][..., None], painted, completed[box])
+            part = np.s_[window.y - top : window.y - top + h, window.x - left : window.x - left + w]
+            known = ~hole[window.y : window.y + h, window.x : window.x + w, None]
+            painted[part] = np.where(known, painted[part], np.asarray(output)[:h, :w])
+        return painted
 
 
 def complete(network: CompletionNetwork, variables: Variables, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -93,6 +111,13 @@ def _apply(
     network: CompletionNetwork, variables: Variables, image: jax.Array, hole: jax.Array, photograph: jax.Array
 ) -> Any:
     return network.apply(variables, image, hole, photograph=photograph)
+
+
+def _around(hole: np.ndarray, margin_px: int) -> Box:
+    """The box around a hole, with a margin where there is room for it."""
+    rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
+    top, left = max(int(rows[0]) - margin_px, 0), max(int(columns[0]) - margin_px, 0)
+    return np.s_[top : int(rows[-1]) + 1 + margin_px, left : int(columns[-1]) + 1 + margin_px]
 
 
 def _check(image: np.ndarray, hole: np.ndarray) -> None:

@@ -52,7 +52,7 @@ def plan_windows(hole: np.ndarray) -> list[Window]:
         hole: bool (H, W).
 
     """
-    cells = _cells(hole)
+    first, cells = _cells(hole)
     boxes = _boxes(cells)
     if len(boxes) > _FEW:
         boxes = _merge_neighbours(boxes)
@@ -64,13 +64,12 @@ def plan_windows(hole: np.ndarray) -> list[Window]:
     if _cost(tiles).sum() < _cost(boxes).sum():  # specks all over the photograph
         boxes = tiles
     windows = []
-    for top, left, bottom, right in boxes.tolist():
+    for top, left, bottom, right in (boxes + np.tile(first, 2)).tolist():
         h, w = bottom - top, right - left
         core = CORES_PX[int(np.argmin(np.where(((h, w) <= _CORES).all(-1), _COSTS, np.inf)))]
         y, x = top * STRIDE_PX, left * STRIDE_PX
-        windows.append(
-            Window(y, x, core, (min(h * STRIDE_PX, hole.shape[0] - y), min(w * STRIDE_PX, hole.shape[1] - x)))
-        )
+        box = (min(h * STRIDE_PX, hole.shape[0] - y), min(w * STRIDE_PX, hole.shape[1] - x))
+        windows.append(Window(y, x, core, box))
     return windows
 
 
@@ -82,12 +81,14 @@ def _source(start: int, core_px: int, length: int) -> np.ndarray:
     return padded[places.clip(0, len(padded) - 1)]
 
 
-def _cells(hole: np.ndarray) -> np.ndarray:
-    """Squares of the stride's size that hold a hole pixel: uint8 (ceil(H / 4), ceil(W / 4))."""
-    h, w = hole.shape
-    hole = np.pad(hole, ((0, -h % STRIDE_PX), (0, -w % STRIDE_PX)))
-    rows = np.logical_or.reduceat(hole, np.arange(0, hole.shape[0], STRIDE_PX), axis=0)
-    return np.logical_or.reduceat(rows, np.arange(0, hole.shape[1], STRIDE_PX), axis=1).astype(np.uint8)
+def _cells(hole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Squares of the stride's size that hold a hole pixel: the first one's (y, x), and uint8 (h, w) from there."""
+    rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
+    first = np.array([rows[0], columns[0]]) // STRIDE_PX
+    y, x = first * STRIDE_PX
+    part = hole[y : rows[-1] + 1, x : columns[-1] + 1]
+    part = np.logical_or.reduceat(part, np.arange(0, part.shape[0], STRIDE_PX), axis=0)
+    return first, np.logical_or.reduceat(part, np.arange(0, part.shape[1], STRIDE_PX), axis=1).astype(np.uint8)
 
 
 def _boxes(cells: np.ndarray) -> np.ndarray:
