@@ -44,7 +44,7 @@ def main(arguments: list[str]) -> int:
         return EXIT_STOPPED
     print(
         f"done. The model is {workdir}/model; complete a photograph with:\n"
-        f"  python launch/complete.py --model={workdir}/model --image=PHOTO.jpg --mask=MASK.png --output=COMPLETED.png"
+        f"  python launch/complete.py PHOTO.jpg --mask=MASK.png --model={workdir}/model"
     )
     return 0
 
