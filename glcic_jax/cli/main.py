@@ -10,6 +10,7 @@ COMMANDS = {
     "prepare": "photographs into shards",
     "train": "shards into a model, by a recipe",
     "complete": "a photograph and a mask into a completed photograph",
+    "benchmark": "time and memory on this machine",
     "quickstart": "all of it in minutes, on photographs that scikit-image ships",
 }
 
