@@ -16,6 +16,7 @@ from glcic_jax.models.completion import MARGIN_PX
 Paint = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """float32 (H, W, 3) and bool (H, W) -> the image with its hole painted."""
 _SMALLEST_PX = 16
+_OCTAVE_PX = 1.5  # of the Gaussian that leaves what half the scale can hold
 
 
 def coarse_margin_px(hole: np.ndarray, trained_px: int) -> int:
@@ -35,19 +36,26 @@ def complete_coarse(paint: Paint, image: np.ndarray, hole: np.ndarray, trained_p
         return paint(image, hole)
     small = complete_coarse(paint, seen, small_hole, trained_px) if small_hole.any() else seen
     coarse = np.where(hole[..., None], cv2.resize(small, (w, h), interpolation=cv2.INTER_CUBIC).clip(0, 1), image)
-    fine = _repaint(paint, coarse, hole, trained_px)
-    without_detail = cv2.resize(_half(fine), (w, h), interpolation=cv2.INTER_CUBIC)
-    return np.where(hole[..., None], (coarse + fine - without_detail).clip(0, 1), image)
+    return np.where(hole[..., None], (coarse + _detail(paint, coarse, hole, trained_px)).clip(0, 1), image)
 
 
-def _repaint(paint: Paint, coarse: np.ndarray, hole: np.ndarray, trained_px: int) -> np.ndarray:
-    """The hole painted anew in squares of the trained size, each among the coarse result, like a chessboard."""
+def _detail(paint: Paint, coarse: np.ndarray, hole: np.ndarray, trained_px: int) -> np.ndarray:
+    """What the network adds to the coarse result in the finest octave, from squares of the trained size.
+
+    The squares are painted like a chessboard's, first the ones, then the others, each among the coarse result. What
+    is smooth in a square is left out by a mean over the square alone, so that no seam shows.
+    """
     ys, xs = np.indices(hole.shape) // trained_px
+    detail = np.zeros_like(coarse)
     for color in (0, 1):
         square = hole & ((ys + xs) % 2 == color)
         if square.any():
-            coarse = paint(coarse, square)
-    return coarse
+            share = square[..., None].astype(np.float32)
+            painted = paint(coarse, square)
+            weights = cv2.GaussianBlur(share, (0, 0), _OCTAVE_PX)[..., None]
+            smooth = cv2.GaussianBlur(painted * share, (0, 0), _OCTAVE_PX) / np.maximum(weights, 1e-6)
+            detail[square] = (painted - smooth)[square]
+    return detail
 
 
 def _half(image: np.ndarray) -> np.ndarray:
