@@ -51,6 +51,7 @@ def test_the_data_package_imports_nothing():
         ("glcic_jax.inference.completer", ("grain", "orbax", "array_record", "tensorboardX")),
         ("glcic_jax.data.prepare", ("jax", "flax")),
         ("glcic_jax.cli.main", ("jax", "flax", "cv2", "grain")),
+        ("glcic_jax.cli.complete", ("jax", "flax", "scipy", "rich")),
     ],
 )
 def test_light_imports(module, unwanted):

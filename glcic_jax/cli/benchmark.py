@@ -13,6 +13,7 @@ from glcic_jax.atomic import atomic_file, require_parent
 BENCHMARKS = {
     "loader": "samples from shards, beside a PyTorch DataLoader with Pillow and bare decoding",
     "prepare": "images into shards, beside bare decoding",
+    "complete": "windows around the holes, beside the whole image and PyTorch",
 }
 
 
@@ -25,20 +26,19 @@ def main(arguments: list[str]) -> int:
         modules[name] = importlib.import_module(f"glcic_jax.cli.benchmark_{name}")
         command = commands.add_parser(name, help=purpose, description=modules[name].__doc__, allow_abbrev=False)
         command.add_argument("--json", type=Path, help="also write the figures to this file")
-        command.add_argument("--rounds", type=int, default=3, help="whose median is taken (default: %(default)s)")
         modules[name].add_arguments(command)
     options = parser.parse_args(arguments)
     if options.json:
         require_parent(options.json)
-    title, rows = modules[options.what].measure(options)
-    console = Console()
-    table = Table(title=title, title_justify="left", box=None, pad_edge=False)
-    for index, heading in enumerate(rows[0]):
-        table.add_column(heading, justify="right" if index else "left", no_wrap=not index)
-    for row in rows:
-        table.add_row(*(f"{value:,.2f}" if isinstance(value, float) else str(value) for value in row.values()))
-    console.print(table)
+    console, tables = Console(), modules[options.what].measure(options)
+    for title, rows in tables.items():
+        table = Table(title=title, title_justify="left", box=None, pad_edge=False)
+        for index, heading in enumerate(rows[0]):
+            table.add_column(heading, justify="right" if index else "left", no_wrap=not index)
+        for row in rows:
+            table.add_row(*(f"{value:,.2f}" if isinstance(value, float) else str(value) for value in row.values()))
+        console.print(table)
     if options.json:
         with atomic_file(options.json) as partial:
-            partial.write_text(json.dumps({"title": title, "rows": rows}, indent=1) + "\n")
+            partial.write_text(json.dumps(tables, indent=1) + "\n")
     return 0

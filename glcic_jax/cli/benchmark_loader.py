@@ -23,10 +23,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--config", default="places2", help="recipe whose samples are made (default: %(default)s)")
     parser.add_argument("--images", type=int, default=1500, help="measured in each round (default: %(default)s)")
     parser.add_argument("--cores", type=int, default=1, help="that everyone may use (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="whose median is taken (default: %(default)s)")
 
 
-def measure(options: argparse.Namespace) -> tuple[str, list[dict[str, Any]]]:
-    """Title and rows of the table."""
+def measure(options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
+    """One table: its title and rows."""
     contenders: dict[str, Callable[..., dict[str, float]]] = {
         "bare cv2.imdecode": bare_decoding,
         "this loader": this_loader,
@@ -57,7 +58,7 @@ def measure(options: argparse.Namespace) -> tuple[str, list[dict[str, Any]]]:
         for name, measured in found.items()
     ]
     crops = f"{_recipe(options.config).crop_px} px crops by {options.config}"
-    return f"{options.data}, {crops}, {options.cores} core(s), median of {options.rounds}{note}", rows
+    return {f"{options.data}, {crops}, {options.cores} core(s), median of {options.rounds}{note}": rows}
 
 
 def bare_decoding(data: Path, recipe: str, images: int, cores: int) -> dict[str, float]:

@@ -12,10 +12,11 @@ from glcic_jax.cli.measuring import side_by_side
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command line."""
     parser.add_argument("--source", required=True, help="folder or archive of photographs")
+    parser.add_argument("--rounds", type=int, default=3, help="whose median is taken (default: %(default)s)")
 
 
-def measure(options: argparse.Namespace) -> tuple[str, list[dict[str, Any]]]:
-    """Title and rows of the table."""
+def measure(options: argparse.Namespace) -> dict[str, list[dict[str, Any]]]:
+    """One table: its title and rows."""
     contenders = {"bare cv2.imdecode": bare_decoding, "prepare": preparing}
     found = side_by_side(contenders, options.source, cores=1, rounds=options.rounds)
     bare = found["bare cv2.imdecode"]
@@ -28,7 +29,7 @@ def measure(options: argparse.Namespace) -> tuple[str, list[dict[str, Any]]]:
         }
         for name, measured in found.items()
     ]
-    return f"{options.source}, one core, median of {options.rounds}", rows
+    return {f"{options.source}, one core, median of {options.rounds}": rows}
 
 
 def bare_decoding(source: str) -> dict[str, float]:

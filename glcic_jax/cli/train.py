@@ -91,7 +91,7 @@ def _train(config: Any, workdir: Path, should_stop: Callable[[int], bool], allow
         return EXIT_STOPPED
     console.print(
         f"done. The model is {workdir}/model; complete a photograph with:\n"
-        f"  python launch/complete.py --model={workdir}/model --image=PHOTO.jpg --mask=MASK.png --output=COMPLETED.png",
+        f"  python launch/complete.py PHOTO.jpg --mask=MASK.png --model={workdir}/model",
         highlight=False,
         markup=False,
         soft_wrap=True,

@@ -26,7 +26,7 @@ class ImageError(ValueError):
 
 def decode(data: bytes) -> Image.Image:
     """Upright 8-bit RGB image from the bytes of a file. Raises: ImageError with the reason."""
-    return _upright_rgb(_open(data))
+    return _upright_rgb(open_image(data))
 
 
 def is_image_name(name: str) -> bool:
@@ -51,7 +51,7 @@ def encode_record(data: bytes, max_short_side_px: int, min_short_side_px: int = 
 
     Raises: ImageError with the reason.
     """
-    source = _open(data, draft_px=2 * max_short_side_px)
+    source = open_image(data, draft_px=2 * max_short_side_px)
     # A JPEG may hold more pictures and a TIFF more pages, of which the first counts.
     if source.format in _ANIMATED and getattr(source, "is_animated", False):
         raise ImageError(f"an animation of {source.n_frames} pictures")  # type: ignore[attr-defined]
@@ -83,7 +83,7 @@ def _pixel_sum(image: Image.Image) -> tuple[int, int, int]:
 def read_image(path: Path) -> np.ndarray:
     """uint8 (H, W, 3) upright RGB. Raises: UserError naming the file."""
     try:
-        return np.array(decode(_read(path)))
+        return np.array(decode(read_file(path)))
     except ImageError as error:
         raise UserError(f"cannot read the image {path}: {error}; give another file") from error
 
@@ -91,7 +91,7 @@ def read_image(path: Path) -> np.ndarray:
 def read_mask(path: Path) -> np.ndarray:
     """uint8 (H, W, 1), 1 where the file is lighter than mid-grey (above 127). Raises: UserError naming the file."""
     try:
-        image = _open(_read(path))
+        image = open_image(read_file(path))
         if _transparent(image):  # painted on a transparent layer: only what was painted counts
             image = image.convert("RGBA")
             image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
@@ -132,15 +132,19 @@ _WRITE_OPTIONS: dict[str, dict[str, Any]] = {
 }
 
 
-def _read(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """The bytes of a file. Raises: ImageError with the reason."""
     try:
         return path.read_bytes()
     except OSError as error:
         raise ImageError(error.strerror or str(error)) from error
 
 
-def _open(data: bytes, draft_px: int | None = None) -> Image.Image:
-    """Decoded; a JPEG at a reduced scale whose short side still has `draft_px` or more, if that is given."""
+def open_image(data: bytes, draft_px: int | None = None) -> Image.Image:
+    """Decoded; a JPEG at a reduced scale whose short side still has `draft_px` or more, if that is given.
+
+    Raises: ImageError with the reason.
+    """
     if not data:
         raise ImageError("the file is empty")
     try:

@@ -1,38 +1,139 @@
-"""Completing one photograph of any size."""
+"""Completing photographs of any size, exactly as the whole image would be, at the cost of the hole."""
 
+import functools
+from pathlib import Path
+from typing import Any
+
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from glcic_jax.errors import UserError
-from glcic_jax.models.completion import STRIDE_PX, CompletionNetwork
+from glcic_jax.inference.coarse import coarse_margin_px, complete_coarse
+from glcic_jax.inference.masks import thickness_px, trained_px
+from glcic_jax.inference.windows import plan_windows
+from glcic_jax.models import folder as model_folder
+from glcic_jax.models.completion import CompletionNetwork
 from glcic_jax.models.folder import Variables
+
+SMALLEST_PX = 16
+_BLENDING_MARGIN_PX = 5
+
+Box = tuple[slice, slice]
+
+
+class Completer:
+    """A model, ready to complete: `completer(image, mask)`. Threads may share one.
+
+    Fields:
+        network, variables: `network.apply(variables, image, mask)` is what it computes.
+        card: the model's card; {} where there is none.
+    """
+
+    def __init__(self, model: str | Path | tuple[CompletionNetwork, Variables, dict[str, Any]]):
+        """model: a model folder, or what `glcic_jax.load` made of one. Raises: UserError as `load`."""
+        if isinstance(model, (str, Path)):
+            model = model_folder.load(model)
+        self.network, variables, self.card = model
+        self.variables = jax.device_put(variables)
+
+    def __call__(self, image: Any, mask: Any, *, coarse: bool = True, blend: bool = False) -> Any:
+        """The photographs with their holes painted; known pixels keep every bit.
+
+        Sizes that are no multiples of 4 are padded by reflection, photograph and mask alike, and cut again.
+
+        Args:
+            image: (..., H, W, 3) RGB, uint8 or uint16, or float in [0, 1]; NumPy or JAX.
+            mask: (..., H, W, 1), 1 = hole.
+            coarse: False completes holes at full scale even where they are thicker than any that the model was
+                trained on (by its card); otherwise such holes are completed at a lower scale first.
+            blend: the paper's post-processing.
+
+        Returns: as `image`, a NumPy array, or a JAX one if `image` is.
+        Raises: UserError if the sizes differ or are below 16 px, or a mask covers nothing or everything.
+
+        """
+        pixels, holes = np.asarray(image), np.asarray(mask) > 0
+        _check(pixels, holes)
+        completed = pixels.copy()
+        for index in np.ndindex(pixels.shape[:-3]):
+            one, hole = pixels[index], holes[index][..., 0]
+            trained = trained_px(self.card) if coarse else None
+            if trained is not None and thickness_px(hole) > trained:
+                box = _around(hole, coarse_margin_px(hole, trained))
+                painted = complete_coarse(self._paint, to_float(one[box]), hole[box], trained)
+            else:
+                box = _around(hole, _BLENDING_MARGIN_PX)
+                painted = self._paint(one, hole, box)
+            if blend:
+                from glcic_jax.inference.blending import blend_hole  # SciPy's solvers take a third of a second to load
+
+                painted = blend_hole(to_float(one[box]), painted, hole[box])
+            completed[index][box][hole[box]] = from_float(painted[hole[box]], pixels.dtype)
+        return jnp.asarray(completed) if isinstance(image, jax.Array) else completed
+
+    def _paint(self, image: np.ndarray, hole: np.ndarray, box: Box = np.s_[0:, 0:]) -> np.ndarray:
+        """What the image (H, W, 3) shows in a box around the hole, with the network's pixels in it: float32."""
+        painted = to_float(image[box])
+        top, left = box[0].start, box[1].start
+        for window in plan_windows(hole):
+            grid = np.ix_(window.rows(hole.shape[0]), window.columns(hole.shape[1]))
+            inside = window.photograph(*hole.shape)
+            output = _apply(self.network, self.variables, to_float(image[grid]), hole[grid][..., None], inside)
+            h, w = window.box_px
+            part = np.s_[window.y - top : window.y - top + h, window.x - left : window.x - left + w]
+            known = ~hole[window.y : window.y + h, window.x : window.x + w, None]
+            painted[part] = np.where(known, painted[part], np.asarray(output)[:h, :w])
+        return painted
 
 
 def complete(network: CompletionNetwork, variables: Variables, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """The photograph with its hole painted; known pixels keep every bit.
+    """`Completer` for a network that is at hand."""
+    return np.asarray(Completer((network, variables, {}))(image, mask))
 
-    Sizes that are no multiples of 4 are padded by reflection, photograph and mask alike, and cut again.
 
-    Args:
-        image: uint8 (H, W, 3) RGB.
-        mask: uint8 (H, W, 1), 1 = hole.
+def to_float(values: np.ndarray) -> np.ndarray:
+    """Integers to float32 in [0, 1]."""
+    values, scale = (values, np.iinfo(values.dtype).max) if values.dtype.kind == "u" else (values, 1)
+    return values.astype(np.float32) / np.float32(scale)
 
-    Returns: uint8 (H, W, 3).
-    Raises: UserError if the sizes differ, or the mask covers nothing or everything.
 
-    """
-    h, w = image.shape[:2]
-    if mask.shape[:2] != (h, w):
+def from_float(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
+    """The way back, rounded to the nearest integer."""
+    if dtype.kind != "u":
+        return values.astype(dtype)
+    top = np.iinfo(dtype).max
+    return (values * np.float32(top)).round().clip(0, top).astype(dtype)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _apply(
+    network: CompletionNetwork, variables: Variables, image: jax.Array, hole: jax.Array, photograph: jax.Array
+) -> Any:
+    return network.apply(variables, image, hole, photograph=photograph)
+
+
+def _around(hole: np.ndarray, margin_px: int) -> Box:
+    """The box around a hole, with a margin where there is room for it."""
+    rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
+    top, left = max(int(rows[0]) - margin_px, 0), max(int(columns[0]) - margin_px, 0)
+    return np.s_[top : int(rows[-1]) + 1 + margin_px, left : int(columns[-1]) + 1 + margin_px]
+
+
+def _check(image: np.ndarray, hole: np.ndarray) -> None:
+    if image.ndim < 3 or image.shape[-1] != 3 or hole.ndim < 3 or hole.shape[-1] != 1:
         raise UserError(
-            f"the image is {w} x {h} px and the mask {mask.shape[1]} x {mask.shape[0]} px; give them the same size"
+            f"the image has shape {image.shape} and the mask {hole.shape}; "
+            "they must be (..., H, W, 3) and (..., H, W, 1)"
         )
-    if not mask.any():
+    (h, w), (mask_h, mask_w) = image.shape[-3:-1], hole.shape[-3:-1]
+    if image.shape[:-1] != hole.shape[:-1]:
+        raise UserError(f"the image is {w} x {h} px and the mask {mask_w} x {mask_h} px; give them the same size")
+    if image.dtype not in (np.uint8, np.uint16) and image.dtype.kind != "f":
+        raise UserError(f"the image holds {image.dtype}; it must be uint8, uint16, or float in [0, 1]")
+    if min(h, w) < SMALLEST_PX:
+        raise UserError(f"the image is {w} x {h} px; the smallest that can be completed has {SMALLEST_PX} px a side")
+    if not hole.any((-3, -2)).all():
         raise UserError("the mask is empty: no pixel is lighter than mid-grey; paint the hole white")
-    if mask.all():
+    if hole.all((-3, -2)).any():
         raise UserError("the mask covers the whole image; paint only the hole white, and leave known pixels black")
-    padding = ((0, -h % STRIDE_PX), (0, -w % STRIDE_PX), (0, 0))
-    # "symmetric" repeats the edge's pixels, so that it also works for images of one pixel.
-    padded_image, padded_mask = (np.pad(array, padding, mode="symmetric") for array in (image, mask))
-    output = network.apply(variables, jnp.asarray(padded_image, jnp.float32) / 255, jnp.asarray(padded_mask))
-    painted = (np.asarray(output)[:h, :w] * 255).round().clip(0, 255).astype(np.uint8)
-    return np.where(mask > 0, painted, image)

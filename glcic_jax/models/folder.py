@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import safetensors
 import safetensors.flax
+import safetensors.numpy
 
 import glcic_jax
 from glcic_jax.atomic import atomic_folder
@@ -89,8 +90,8 @@ def load(folder: str | Path) -> tuple[CompletionNetwork, Variables, dict[str, An
     network = _network(folder, card, "completion", CompletionNetwork)
     variables = _read_variables(folder, card["completion"])
     try:
-        image = jnp.zeros((1, STRIDE_PX, STRIDE_PX, 3))
-        jax.eval_shape(network.apply, variables, image, image[..., :1])
+        image, mask = (jax.ShapeDtypeStruct((1, STRIDE_PX, STRIDE_PX, channels), "float32") for channels in (3, 1))
+        jax.eval_shape(network.apply, variables, image, mask)
     except Exception as error:  # whatever an altered card makes the network raise
         raise UserError(
             f"{folder / CARD} does not describe the weights beside it ({type(error).__name__}); "
@@ -150,10 +151,11 @@ def _read_variables(folder: Path, entry: dict[str, Any]) -> Variables:
             "copy the model folder again"
         )
     try:
-        flat = safetensors.flax.load_file(str(file))
-    except safetensors.SafetensorError as error:
+        flat = safetensors.numpy.load_file(str(file))
+    except (safetensors.SafetensorError, KeyError) as error:  # KeyError: a type that NumPy does not know
         raise UserError(f"{file} cannot be read ({error}); copy the model folder again") from error
-    return flax.traverse_util.unflatten_dict({k: v.astype("float32") for k, v in flat.items()}, sep="/")
+    tree = flax.traverse_util.unflatten_dict({k: v.astype("float32") for k, v in flat.items()}, sep="/")
+    return jax.device_put(tree)  # all at once: ten times faster than one by one
 
 
 def _fields(network: Any) -> dict[str, Any]:

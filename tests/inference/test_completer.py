@@ -1,4 +1,6 @@
-"""Completing photographs of any size."""
+"""Completing photographs of any size: windows give the whole image's result."""
+
+import threading
 
 import jax
 import jax.numpy as jnp
@@ -6,51 +8,166 @@ import numpy as np
 import pytest
 
 from glcic_jax.errors import UserError
-from glcic_jax.inference.completer import complete
-from glcic_jax.models.completion import CompletionNetwork
+from glcic_jax.inference import completer as module
+from glcic_jax.inference.completer import Completer, complete
+from glcic_jax.models.completion import MARGIN_PX, CompletionNetwork
 from tests.conftest import photograph
-
-NETWORK = CompletionNetwork(width_multiplier=0.03125)
+from tests.inference.conftest import random_mask, shaken
+from tests.inference.reference import whole
 
 
 @pytest.fixture(scope="module")
-def variables():
-    image = jnp.zeros((1, 16, 16, 3))
-    return NETWORK.init(jax.random.key(0), image, image[..., :1])
+def completer(network, variables):
+    return Completer((network, variables, {}))
 
 
-@pytest.mark.parametrize(("height", "width"), [(16, 24), (17, 22), (2, 1), (5, 3)])
-def test_known_pixels_keep_every_bit(variables, height, width):
-    image = photograph(0, height, width)
-    mask = np.zeros((height, width, 1), np.uint8)
-    mask[height // 2 :, width // 2 :] = 1
-    found = complete(NETWORK, variables, image, mask)
-    assert found.dtype == np.uint8 and found.shape == image.shape
+def scene(seed, height, width):
+    rng = np.random.default_rng(seed)
+    return rng.random((height, width, 3), np.float32), random_mask(rng, height, width)
+
+
+def difference(completer, image, mask):
+    """Largest difference to plain NumPy on the whole image; checks that known pixels are untouched."""
+    found = completer(image, mask)
     known = np.broadcast_to(mask == 0, image.shape)
     np.testing.assert_array_equal(found[known], image[known])
+    expected = whole(completer.variables, completer.network.mean_color, image, mask)
+    return np.abs(found - expected)[~known].max()
 
 
-def test_multiples_of_four_are_the_network_itself(variables):
-    image, mask = photograph(1, 16, 24), np.zeros((16, 24, 1), np.uint8)
-    mask[4:9, 3:20] = 1
-    output = np.asarray(NETWORK.apply(variables, image / np.float32(255), mask))
-    expected = np.where(mask > 0, np.round(output * 255), image)
-    np.testing.assert_array_equal(complete(NETWORK, variables, image, mask), expected)
+@pytest.mark.parametrize(
+    ("height", "width"),
+    [(16, 16), (17, 30), (33, 160), (161, 158), (310, 203), (480, 37)],
+)
+def test_windows_give_the_whole_image(completer, height, width):
+    assert difference(completer, *scene(height * width, height, width)) < 1e-5
 
 
-def test_other_sizes_are_the_reflected_whole(variables):
-    image, mask = photograph(2, 18, 21), np.zeros((18, 21, 1), np.uint8)
-    mask[10:, 15:] = 1
-    rows, columns = [*range(18), 17, 16], [*range(21), 20, 19, 18]
-    whole = complete(NETWORK, variables, image[rows][:, columns], mask[rows][:, columns])
-    np.testing.assert_array_equal(complete(NETWORK, variables, image, mask), whole[:18, :21])
+def test_all_corners_and_borders(completer):
+    image, mask = scene(1, 97, 90)[0], np.zeros((97, 90, 1), np.uint8)
+    mask[[0, 0, -1, -1, 0, 50, 50, -1], [0, -1, 0, -1, 40, 0, -1, 40]] = 1
+    assert difference(completer, image, mask) < 1e-5
 
 
-def test_bad_masks(variables):
+def test_tiles_give_the_whole_image(completer):
+    image, mask = scene(2, 42, 1010)[0], np.zeros((42, 1010, 1), np.uint8)
+    mask[10:, 20:1005] = 1
+    assert len(module.plan_windows(mask[..., 0] > 0)) > 2
+    assert difference(completer, image, mask) < 1e-5
+
+
+@pytest.mark.slow
+def test_500_random_cases(completer):
+    """Sizes of 16 to 700 px, odd ones too; the whole image by the network itself, in 24 sizes to compile."""
+    whole_image = jax.jit(completer.network.apply)
+    rng = np.random.default_rng(3)
+    worst = 0.0
+    for _ in range(24):
+        padded = 4 * rng.integers(4, 176, 2)
+        for _ in range(21):
+            height, width = np.maximum(16, padded - rng.integers(0, 4, 2))
+            image, mask = rng.random((height, width, 3), np.float32), random_mask(rng, height, width)
+            padding = ((0, padded[0] - height), (0, padded[1] - width), (0, 0))
+            arrays = [np.pad(array, padding, mode="symmetric") for array in (image, mask)]
+            expected = np.asarray(whole_image(completer.variables, *arrays))[:height, :width]
+            found = completer(image, mask)
+            known = np.broadcast_to(mask == 0, image.shape)
+            np.testing.assert_array_equal(found[known], image[known])
+            worst = max(worst, np.abs(found - expected)[~known].max())
+    print(f"largest difference in 504 cases: {worst:.2g}")
+    assert worst < 1e-5
+
+
+def test_the_margin_is_not_wasteful(completer, monkeypatch):
+    """With one stride less of it, as if the photograph ended there, the result differs."""
+    image, mask = scene(4, 400, 400)[0], np.zeros((400, 400, 1), np.uint8)
+    mask[180:244, 180:244] = 1  # a core, filled
+    exact = completer(image, mask)
+    for side, shift in ((0, 4), (1, 4), (2, -4), (3, -4)):
+        (window,) = module.plan_windows(mask[..., 0] > 0)
+        seen = np.array([-152, -152, window.core_px[0] + 148, window.core_px[1] + 148], np.int32)
+        with monkeypatch.context() as patch:
+            patch.setattr(type(window), "photograph", lambda *_, seen=seen: seen)
+            np.testing.assert_array_equal(completer(image, mask), exact)  # all of the margin: as without
+            seen[side] += shift
+            assert np.abs(completer(image, mask) - exact).max() > 1e-5
+
+
+def test_kinds_of_arrays(completer):
+    image, mask = photograph(0, 45, 61), np.zeros((45, 61, 1), np.uint8)
+    mask[20:30, 40:] = 1
+    hole = np.broadcast_to(mask > 0, image.shape)
+    exact = completer(image / np.float32(255), mask)
+    for kind, top in ((np.uint8, 255), (np.uint16, 65535)):
+        values = image.astype(kind) * kind(top // 255)
+        found = completer(values, mask)
+        assert found.dtype == kind
+        np.testing.assert_allclose(found[hole] / top, exact[hole], atol=0.51 / top)
+        np.testing.assert_array_equal(found[~hole], values[~hole])
+    assert completer(image / 255, mask > 0).dtype == np.float64
+    on_device = completer(jnp.asarray(image), jnp.asarray(mask))
+    assert isinstance(on_device, jax.Array)
+    np.testing.assert_array_equal(on_device, completer(image, mask))
+    batch = completer(np.stack([image, image[::-1]]), np.stack([mask, mask[::-1]]))
+    np.testing.assert_array_equal(batch[0], completer(image, mask))
+    np.testing.assert_array_equal(batch[1], completer(image[::-1], mask[::-1]))
+
+
+def test_other_conventions_of_the_network():
+    """Where the hole is filled without centring, the padding beyond the border is still zero, not the fill."""
+    network = CompletionNetwork(
+        width_multiplier=0.03125, negative_slope=0.2, output="tanh", hole_fill="mean", mean_color=(0.2, 0.3, 0.4),
+        mask_channel=False, precision=jax.lax.Precision.HIGHEST,
+    )  # fmt: skip
+    variables = shaken(network)
+    image, mask = scene(5, 40, 60)
+    found = Completer((network, variables, {}))(image, mask)
+    expected = jax.jit(network.apply)(variables, image, mask)
+    np.testing.assert_allclose(found, np.where(mask > 0, expected, image), atol=1e-5)
+
+
+def test_threads_share_a_completer(completer):
+    scenes = [scene(seed, 64, 80) for seed in range(4)]
+    expected = [completer(*each) for each in scenes]
+    found = [None] * 4
+
+    def work(index):
+        found[index] = completer(*scenes[index])
+
+    threads = [threading.Thread(target=work, args=(index,)) for index in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for one, other in zip(found, expected, strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_few_compilations(completer, monkeypatch):
+    """Forty photographs of different sizes: never more programs than there are shapes of cores."""
+
+    def middle(network, variables, image, hole, photograph):  # of the right shape, and quickly compiled
+        return image[MARGIN_PX[0] : -MARGIN_PX[1], MARGIN_PX[0] : -MARGIN_PX[1]]
+
+    monkeypatch.setattr(module, "_apply", jax.jit(middle, static_argnums=0))
+    rng = np.random.default_rng(6)
+    for _ in range(40):
+        height, width = rng.integers(16, 1500, 2)
+        completer(photograph(0, height, width), random_mask(rng, height, width))
+    assert 3 <= module._apply._cache_size() <= 6
+
+
+def test_bad_input(network, variables):
     image = photograph(3, 16, 24)
-    with pytest.raises(UserError, match="image is 24 x 16 px and the mask 16 x 24 px"):
-        complete(NETWORK, variables, image, np.ones((24, 16, 1), np.uint8))
-    with pytest.raises(UserError, match="covers the whole image"):
-        complete(NETWORK, variables, image, np.ones((16, 24, 1), np.uint8))
-    with pytest.raises(UserError, match="mask is empty"):
-        complete(NETWORK, variables, image, np.zeros((16, 24, 1), np.uint8))
+    for mask, message in (
+        (np.ones((24, 16, 1), np.uint8), "image is 24 x 16 px and the mask 16 x 24 px"),
+        (np.ones((16, 24, 1), np.uint8), "covers the whole image"),
+        (np.zeros((16, 24, 1), np.uint8), "mask is empty"),
+        (np.zeros((16, 24), np.uint8), r"must be \(..., H, W, 3\) and \(..., H, W, 1\)"),
+    ):
+        with pytest.raises(UserError, match=message):
+            complete(network, variables, image, mask)
+    with pytest.raises(UserError, match="15 x 16 px; the smallest"):
+        complete(network, variables, image[:, :15], np.ones((16, 15, 1), np.uint8))
+    with pytest.raises(UserError, match="int64"):
+        complete(network, variables, image.astype(np.int64), np.ones((16, 24, 1), np.uint8))
