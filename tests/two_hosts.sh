@@ -13,7 +13,7 @@
 # Needs root and iproute2; where it has no right to make namespaces, it says so and ends with 0.
 # TWO_HOSTS_COMMAND replaces `python launch/train.py`.
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "${BASH_SOURCE[0]%/*}/.."
 
 cut_at="" leave_secs=120
 while (($#)) && [[ $1 != -- ]]; do
@@ -67,7 +67,7 @@ make_hosts 2>"$logs/network" || skip "no right to make network namespaces ($(tai
 start() { # the same command on both hosts; ports differ, since the one before may linger
     local port=$((20000 + RANDOM % 10000))
     for i in 0 1; do
-        ip netns exec "${hosts[i]}" unshare --uts bash -c 'hostname "$0" && exec "$@"' "${hosts[i]}" "${command[@]}" \
+        ip netns exec "${hosts[i]}" unshare --uts bash -c 'hostname "$0" && "$@"; exit $?' "${hosts[i]}" "${command[@]}" \
             "$@" --coordinator="${addresses[0]}:$port" --process_id=$i --process_count=2 >"$logs/$i" 2>&1 &
         pids[i]=$!
     done
@@ -77,6 +77,10 @@ fail() {
     echo "FAILED: $1"
     for i in 0 1; do echo "--- host $i, last lines" && tail -n 15 "$logs/$i"; done
     exit 1
+}
+
+reason() { # the line that says why: of train, or of a library that aborted (F and the date), else the last one
+    grep -E '^(train:|F[0-9]{4} )' "$1" | tail -n 1 | grep . || tail -n 1 "$1"
 }
 
 wait_for_both() { # sets codes and seconds; $1: how long they may take, 0 for as long as they like
@@ -104,7 +108,7 @@ if [[ $cut_at ]]; then
     ip -n "${hosts[0]}" link set cable0 down
     wait_for_both "$leave_secs"
     for i in 0 1; do
-        echo "host $i left ${seconds[i]} s later with exit code ${codes[i]}: $(tail -n 1 "$logs/$i")"
+        echo "host $i left ${seconds[i]} s later with exit code ${codes[i]}: $(reason "$logs/$i")"
         ((codes[i])) || fail "host $i said that it was done"
     done
     ip -n "${hosts[0]}" link set cable0 up
@@ -113,5 +117,6 @@ if [[ $cut_at ]]; then
 fi
 wait_for_both 0
 for i in 0 1; do ((codes[i] == 0)) || fail "exit codes ${codes[*]}"; done
+grep -m 1 '^continuing' "$logs/0" || true
 echo "host 0: $(tail -n 1 "$logs/0")"
 echo "PASSED"
