@@ -74,7 +74,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.discriminator.global_depth = config_dict.placeholder(int)  # None: from crop_px and window_px
     config.discriminator.local_depth = config_dict.placeholder(int)
     config.sync_batch_norm = True  # statistics over the global batch, not per device
-    config.compute_dtype = "float32"  # or "bfloat16"; parameters, statistics and losses stay float32
+    config.compute_dtype = "float32"  # or "bfloat16": parameters, statistics and losses stay float32
+    # "float64" makes them 64 bits as well: slow, for comparing runs beyond float32's rounding.
 
     # Losses (paper, equations 2 to 5).
     config.alpha = 0.0004

@@ -5,6 +5,8 @@ import tempfile
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["JAX_NUM_CPU_DEVICES"] = "8"
+# Nearly all of the tests' time goes into compiling; what runs is small, and as right without LLVM's optimisations.
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
 # Many tests, also in processes of their own, compile the same steps: once a session is enough.
 if "PYTEST_XDIST_WORKER" not in os.environ:  # workers share the one of the session
     _COMPILED = tempfile.TemporaryDirectory(prefix="glcic-jax-tests-")

@@ -170,12 +170,13 @@ def read_checkpoint(path: Path) -> tuple[Any, dict[str, Any]]:
     """
     try:
         signed, about = _signature(path), read_about(path)
-        with _damage(), ocp.StandardCheckpointer() as checkpointer:
+        # The types are those of the checkpoint, which may have been trained in 64 bits.
+        with jax.enable_x64(True), _damage(), ocp.StandardCheckpointer() as checkpointer:
             metadata = checkpointer.metadata((path / STATE).absolute()).item_metadata.tree
             target = jax.tree.map(lambda leaf: np.empty(leaf.shape, leaf.dtype), metadata)
             state = checkpointer.restore((path / STATE).absolute(), target)
-        if signed:
-            _compare(state, signed["leaves"])
+            if signed:
+                _compare(state, signed["leaves"])
     except Damaged as error:
         raise UserError(f"the checkpoint {path} is damaged ({error}); give another one") from error
     return state, about

@@ -21,7 +21,7 @@ from glcic_jax.training.step import Problem, completion_step, discriminator_step
 
 Config: TypeAlias = ml_collections.ConfigDict
 
-_DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16}
+_DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16, "float64": jnp.float64}
 
 
 class Stage(NamedTuple):
@@ -100,6 +100,11 @@ def check(config: Config) -> None:
     )
     _check_holes(config)
     require(config.compute_dtype in _DTYPES, "compute_dtype", f"it must be one of {', '.join(_DTYPES)}")
+    require(
+        config.compute_dtype != "float64" or jax.config.jax_enable_x64,
+        "compute_dtype",
+        "for that JAX has to be started with JAX_ENABLE_X64=1 in the environment",
+    )
     for network in ("completion", "discriminator"):
         if not 0 < config[network].width_multiplier <= 16:
             raise UserError(
@@ -177,7 +182,10 @@ def build_problem(config: Config, mean_color: tuple[float, float, float]) -> Pro
 
 
 def initial_state(config: Config, problem: Problem) -> TrainState:
-    """The state at step 0, from config.seed alone; compiled, so that no layer runs one by one."""
+    """The state at step 0, from config.seed alone; compiled, so that no layer runs one by one.
+
+    In float32, unless everything is computed in float64.
+    """
     create = functools.partial(
         create_state,
         completion=problem.completion,
@@ -187,7 +195,10 @@ def initial_state(config: Config, problem: Problem) -> TrainState:
         crop_px=config.crop_px,
         window_px=config.window_px,
     )
-    return jax.jit(create)(jax.random.key(config.seed))
+    state = jax.jit(create)(jax.random.key(config.seed))
+    if config.compute_dtype != "float64":
+        return state
+    return jax.tree.map(lambda x: x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.floating) else x, state)
 
 
 def _optimizer(config: Config, key: str) -> optax.GradientTransformation:
