@@ -43,20 +43,34 @@ def main(arguments: list[str], worker: Sequence[str] = TRAIN) -> int:
             raise UserError(f"{name} is {value}; it must be at least 1")
     if border == len(arguments):
         raise UserError("the arguments of train are missing; write them after --, as in: local -n 2 -- --config=...")
-    coordinator = f"--coordinator=127.0.0.1:{_free_port()}"
-    commands = [
-        [*worker, *arguments[border + 1 :], coordinator, f"--process_id={i}", f"--process_count={options.n}"]
-        for i in range(options.n)
-    ]
-    codes = run_processes(commands, _environment(options.devices_per_process), options.grace_secs, sys.stdout)
+    commands = side_by_side([*worker, *arguments[border + 1 :]], options.n)
+    codes = run_processes(commands, environment(options.devices_per_process), options.grace_secs, sys.stdout)
     if any(codes):
         ends = ", ".join(f"process {i}: {_ended(code)}" for i, code in enumerate(codes))
         print(f"local: {ends}", file=sys.stderr)
     return exit_code(codes)
 
 
+def side_by_side(command: Sequence[str], count: int) -> list[list[str]]:
+    """The command for each of `count` processes on this machine that work together."""
+    coordinator = f"--coordinator=127.0.0.1:{_free_port()}"
+    return [[*command, coordinator, f"--process_id={i}", f"--process_count={count}"] for i in range(count)]
+
+
+def environment(devices: int | None) -> dict[str, str]:
+    """Ours, with this package importable from any folder, and lines that come when they are written.
+
+    devices: CPU devices of each process, and no GPU; None leaves that to JAX.
+    """
+    paths = [str(Path(glcic_jax.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    found = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONUNBUFFERED": "1"}
+    if devices is not None:
+        found |= {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices)}
+    return found
+
+
 def run_processes(
-    commands: Sequence[Sequence[str]], environment: dict[str, str], grace_secs: float, output: TextIO
+    commands: Sequence[Sequence[str]], variables: dict[str, str], grace_secs: float, output: TextIO
 ) -> list[int]:
     """Runs the commands side by side and waits for all; their lines go to `output` behind their numbers.
 
@@ -75,7 +89,7 @@ def run_processes(
         for command in commands:
             # Sessions of their own: a terminal's Ctrl-C must reach them once, not twice.
             process = subprocess.Popen(
-                command, env=environment, text=True, errors="replace", start_new_session=True,
+                command, env=variables, text=True, errors="replace", start_new_session=True,
                 stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
             )  # fmt: skip
             processes.append(process)
@@ -141,15 +155,6 @@ def _copy_lines(number: int, process: subprocess.Popen[str], output: TextIO, wri
         for line in process.stdout:
             with writing:
                 print(f"[{number}] {line.rstrip()}", file=output, flush=True)
-
-
-def _environment(devices: int | None) -> dict[str, str]:
-    """Ours, with this package importable from any folder, and lines that come when they are written."""
-    paths = [str(Path(glcic_jax.__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, paths)), "PYTHONUNBUFFERED": "1"}
-    if devices is not None:
-        environment |= {"JAX_PLATFORMS": "cpu", "JAX_NUM_CPU_DEVICES": str(devices)}
-    return environment
 
 
 def _free_port() -> int:

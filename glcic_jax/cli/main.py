@@ -11,6 +11,7 @@ COMMANDS = {
     "holes": "a recipe's holes as a picture, and how much they cover",
     "train": "shards into a model, by a recipe",
     "local": "several processes of train on this machine, for trying them out",
+    "chaos": "whether a run survives what a cluster may do to it, by doing it",
     "doctor": "what to know before a long run: devices, disk, data, speed, time to the end",
     "complete": "a photograph and a mask into a completed photograph",
     "benchmark": "speed, beside well-known programs, measured side by side",

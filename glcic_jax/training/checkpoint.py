@@ -142,6 +142,8 @@ def restore_newest(
         found, problem = None, ""
         try:
             signed = _signature(path)  # first: Orbax does not take damaged files well
+            if not signed and any((folder / str(older) / CHECKSUMS).exists() for older in steps_in(folder)):
+                raise Damaged("its save was cut off before its checksums were written")
             about = read_about(path)
             if signed and signed["about"] != text_checksum(about):
                 raise Damaged("what was saved beside the state has changed")

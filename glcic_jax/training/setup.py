@@ -101,7 +101,7 @@ def check(config: Config) -> None:
     _check_holes(config)
     require(config.compute_dtype in _DTYPES, "compute_dtype", f"it must be one of {', '.join(_DTYPES)}")
     require(
-        config.compute_dtype != "float64" or jax.config.jax_enable_x64,
+        config.compute_dtype != "float64" or jnp.result_type(float) == jnp.float64,
         "compute_dtype",
         "for that JAX has to be started with JAX_ENABLE_X64=1 in the environment",
     )
