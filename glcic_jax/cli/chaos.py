@@ -1,6 +1,7 @@
 """`chaos`: hits a training run again and again, starts it again each time, and compares its end with a quiet run's."""
 
 import argparse
+import logging
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -118,10 +119,11 @@ def _different(one: Path, other: Path, step: int) -> list[str]:
 
     from glcic_jax.training.checkpoint import read_checkpoint
 
+    logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax misses files that it does not need
     states = [read_checkpoint(folder / "checkpoints" / str(step))[0] for folder in (one, other)]
     (leaves, others) = (jax.tree_util.tree_leaves_with_path(state) for state in states)
     for (path, a), (_, b) in zip(leaves, others, strict=True):
-        if not np.array_equal(a.view(np.uint8), b.view(np.uint8)):
+        if np.asarray(a).tobytes() != np.asarray(b).tobytes():
             return [f"{jax.tree_util.keystr(path)} differs from that of the undisturbed run"]
     return []
 

@@ -54,9 +54,9 @@ def main(arguments: list[str]) -> int:
         with _StopOnSignal() as stop:
             return _train(config, workdir, lambda step: stop.asked, options.allow_config_change)
     processes.join(place)
-    signal.signal(signal.SIGINT, lambda number, frame: os.kill(os.getpid(), signal.SIGTERM))  # which all agree upon
+    signal.signal(signal.SIGINT, _terminate_then_leave)
     try:
-        return _train(config, workdir, processes.stop_wanted, options.allow_config_change)
+        return _train(config, workdir, lambda step: processes.stop_wanted(), options.allow_config_change)
     except UserError as error:
         processes.leave(f"train: error: {error}", EXIT_USER_ERROR)
     except FloatingPointError as error:
@@ -115,4 +115,18 @@ class _StopOnSignal:
 
     def _handle(self, number: int, frame: FrameType | None) -> None:
         self.asked = True
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.signal(signal.SIGINT, _leave)
+
+
+def _terminate_then_leave(number: int, frame: FrameType | None) -> None:
+    """The first Ctrl-C is a SIGTERM, which the processes agree upon."""
+    signal.signal(signal.SIGINT, _leave)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    """The second Ctrl-C waits for nothing."""
+    from glcic_jax.training.processes import leave
+
+    Console().show_cursor()
+    leave("train: error: interrupted; what was not saved yet is lost", 130)

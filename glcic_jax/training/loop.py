@@ -5,7 +5,7 @@ import dataclasses
 import functools
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ import numpy as np
 from jax.sharding import Mesh
 
 from glcic_jax.atomic import atomic_file
-from glcic_jax.data.batch import Batch
 from glcic_jax.data.loader import batches, fixed_samples, training_samples
 from glcic_jax.data.reading import Reader
 from glcic_jax.data.shards import open_split, read_manifest
@@ -34,6 +33,7 @@ from glcic_jax.training.state import TrainState
 from glcic_jax.training.step import Problem
 from glcic_jax.training.telemetry import Meter, NoTelemetry, Telemetry
 from glcic_jax.training.validation import Validation
+from glcic_jax.training.waiting import Ahead
 
 
 class Stopped(Exception):
@@ -54,7 +54,8 @@ def train(
         config: a recipe; see configs/places2.py for the keys.
         workdir: folder of the run, created if missing.
         progress: where the run shows how it goes.
-        should_stop: asked after every step, with the number of steps done.
+        should_stop: asked after every step, with the number of steps done, and during what takes long: validation
+            and, if this is the only process, waiting for data.
         devices: all, unless given.
         allow_config_change: go on although the recipe or the data are not those that the run was started with.
 
@@ -117,7 +118,7 @@ def train(
                 should_stop,
                 watchdog,
             )
-            ahead = batches(
+            global_batches = batches(
                 samples,
                 batch_size=config.batch_size,
                 start_step=step,
@@ -125,15 +126,16 @@ def train(
                 process_index=jax.process_index(),
                 process_count=jax.process_count(),
             )
-            for stage in plan:
-                if max(step, stage.start) < stage.stop:
-                    state = _run_stage(run, stage, state, max(step, stage.start), ahead)
-                    if is_first():
-                        export_model(workdir / "model", config, problem, state, manifest)
+            with Ahead(global_batches) as ahead:
+                for stage in plan:
+                    if max(step, stage.start) < stage.stop:
+                        state = _run_stage(run, stage, state, max(step, stage.start), ahead)
+                        if is_first():
+                            export_model(workdir / "model", config, problem, state, manifest)
     return state
 
 
-def _run_stage(run: Run, stage: Stage, state: TrainState, first: int, ahead: Iterator[Batch]) -> TrainState:
+def _run_stage(run: Run, stage: Stage, state: TrainState, first: int, ahead: Ahead) -> TrainState:
     """Steps `first` ... `stage.stop` - 1."""
     config = run.config
     step_on_mesh = map_over_mesh(functools.partial(stage.step, problem=run.problem), run.mesh)
@@ -143,7 +145,9 @@ def _run_stage(run: Run, stage: Stage, state: TrainState, first: int, ahead: Ite
     for done in range(first + 1, stage.stop + 1):
         run.watchdog.pat()
         asked = time.perf_counter()
-        batch = next(ahead)
+        batch = ahead.next(functools.partial(run.stops_alone, done - 1))
+        if batch is None:
+            raise _stopped(run, done - 1, stage, state)
         waited = time.perf_counter() - asked
         placed = put_batch(run.mesh, batch)
         with jax.transfer_guard("disallow"):  # a hidden copy would cost speed every step
@@ -167,12 +171,15 @@ def _run_stage(run: Run, stage: Stage, state: TrainState, first: int, ahead: Ite
             run.progress.log(done, values)
             interval.clear()
             run.save_again_if_failed(done, state)
-        if validate or save or stop:  # the figures are from before the update
-            require_finite(state, done, stage, run.checkpoints.folder)
         if stop:  # before anything that takes long
-            run.save_for_sure(done, state)
+            raise _stopped(run, done, stage, state)
+        if validate or save:  # the figures are from before the update
+            require_finite(state, done, stage, run.checkpoints.folder)
         if validate and run.validation is not None:
-            scores, grid = run.validation(state.completion)
+            found = run.validation(state.completion, functools.partial(run.still_alive, done))
+            if found is None:
+                raise _stopped(run, done, stage, state)
+            scores, grid = found
             run.telemetry.scalars(done, stage.number, scores)
             run.telemetry.grid(done, grid)
             run.progress.log_validation(done, scores)
@@ -180,12 +187,17 @@ def _run_stage(run: Run, stage: Stage, state: TrainState, first: int, ahead: Ite
             run.save_for_sure(done, state)
         elif save:
             run.save(done, state)
-        if stop:
-            raise Stopped(f"stopped after step {done}, saved in {run.workdir}; the same command continues")
         if log or validate or save or done == first + 1:  # the first step compiles
             meter.restart()
         run.progress.advance(done)
     return state
+
+
+def _stopped(run: Run, done: int, stage: Stage, state: TrainState) -> Stopped:
+    """What to raise, once the state after `done` steps is saved."""
+    require_finite(state, done, stage, run.checkpoints.folder)
+    run.save_for_sure(done, state)
+    return Stopped(f"stopped after step {done}, saved in {run.workdir}; the same command continues")
 
 
 def _start(

@@ -1,6 +1,7 @@
 """Several processes, on one host or many: how they find each other, agree, and leave when one of them is gone."""
 
 import faulthandler
+import itertools
 import os
 import sys
 import threading
@@ -16,6 +17,7 @@ from glcic_jax.errors import UserError
 EXIT_PEER_LOST = 76
 """Another process is gone or stuck: all are to be started again."""
 
+_asked = itertools.count()  # JAX wants a number that grows; training steps do not during a validation
 HEARTBEAT_SECS = 30
 SHUTDOWN_SECS = 15
 
@@ -95,9 +97,9 @@ def as_first_says(number: int) -> int:
     return number if jax.process_count() == 1 else int(multihost_utils.broadcast_one_to_all(np.array(number)))
 
 
-def stop_wanted(step: int) -> bool:
-    """Whether a scheduler wants the processes to stop; true at the same step everywhere, which all ask about."""
-    return bool(multihost_utils.reached_preemption_sync_point(step))
+def stop_wanted() -> bool:
+    """Whether a scheduler wants the processes to stop: all have to ask, and all are told so at the same time."""
+    return bool(multihost_utils.reached_preemption_sync_point(next(_asked)))
 
 
 def leave(message: str, code: int) -> None:

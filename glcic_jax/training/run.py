@@ -42,6 +42,15 @@ class Run:
     watchdog: Watchdog
     damaged_told: int = 0
 
+    def stops_alone(self, step: int) -> bool:
+        """Whether it is to stop, asked where several processes could not agree upon it."""
+        return jax.process_count() == 1 and self.should_stop(step)
+
+    def still_alive(self, step: int) -> bool:
+        """Tells the watchdog that something long goes on; returns whether it is to go on."""
+        self.watchdog.pat()
+        return not self.should_stop(step)
+
     def tell_damaged(self, step: int) -> dict[str, float]:
         """Names the records that have turned out to be damaged; returns their number as a metric."""
         damaged = self.reader.damaged()

@@ -1,5 +1,7 @@
 """How well C completes fixed validation samples: in-hole L1 and PSNR, and a picture grid."""
 
+from collections.abc import Callable
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -32,8 +34,13 @@ class Validation:
         # Whole on every device, so that every process has all of it at hand.
         self._complete = jax.jit(complete, out_shardings=replicated(mesh))
 
-    def __call__(self, completion: NetworkState) -> tuple[dict[str, float], np.ndarray]:
-        """In-hole L1 and PSNR (means over the samples), and a uint8 grid: photographs, holes, completions."""
+    def __call__(
+        self, completion: NetworkState, go_on: Callable[[], bool] = lambda: True
+    ) -> tuple[dict[str, float], np.ndarray] | None:
+        """In-hole L1 and PSNR (means over the samples), and a uint8 grid: photographs, holes, completions.
+
+        None if `go_on`, asked after every batch, says no.
+        """
         l1, psnr, shown = [], [], []
         count = len(self.samples.image)
         for first in range(0, count, self._batch_size):
@@ -48,6 +55,8 @@ class Validation:
             psnr.append(hole_psnr(completed, image, mask))
             if first < self._grid_samples:
                 shown.extend(completed[: self._grid_samples - first])
+            if not go_on():
+                return None
         scores = {
             "hole_l1": float(np.concatenate(l1).mean()),
             "hole_psnr": float(np.concatenate(psnr).mean()),
