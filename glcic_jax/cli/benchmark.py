@@ -13,6 +13,7 @@ from glcic_jax.atomic import atomic_file, require_parent
 BENCHMARKS = {
     "loader": "samples from shards, beside a PyTorch DataLoader with Pillow and bare decoding",
     "prepare": "images into shards, beside bare decoding",
+    "save": "what a checkpoint costs the training",
     "complete": "windows around the holes, beside the whole image and PyTorch",
 }
 
