@@ -167,7 +167,7 @@ def test_bad_input(network, variables):
     ):
         with pytest.raises(UserError, match=message):
             complete(network, variables, image, mask)
-    with pytest.raises(UserError, match="15 x 16 px; the smallest"):
+    with pytest.raises(UserError, match="only 15 x 16 px, where 16 px a side are the least"):
         complete(network, variables, image[:, :15], np.ones((16, 15, 1), np.uint8))
     with pytest.raises(UserError, match="int64"):
         complete(network, variables, image.astype(np.int64), np.ones((16, 24, 1), np.uint8))
