@@ -4,6 +4,7 @@ Each figure comes from a process of its own, with random weights: what they are 
 """
 
 import argparse
+import functools
 import importlib
 import importlib.util
 import os
@@ -78,6 +79,7 @@ def _beyond(options: argparse.Namespace, size: int, measure: Callable[..., Cost]
     return ("" if size == measured else "about ") + _cell(cost)
 
 
+@functools.cache  # the largest whole image stands in for all larger ones
 def _cost(measure: Callable[..., Cost], *arguments: Any) -> Cost:
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         return pool.submit(measure, *arguments).result()

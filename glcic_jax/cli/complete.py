@@ -43,7 +43,7 @@ def main(arguments: list[str]) -> int:
     if options.mask is not None and not many_masks:
         source = source._replace(file=Path(options.mask))
     if len(options.photographs) == 1 and not names_many(options.photographs[0]) and not many_masks:
-        return _complete_one(single_job(photographs[0], source, options.output), options)
+        return _complete_one(single_job(photographs[0], source, options.output, options.format), options)
     if options.output is None:
         raise UserError("several photographs need a folder for the results; give --output=FOLDER")
     masks = find_masks(options.mask) if many_masks else None
@@ -66,7 +66,7 @@ def _parser() -> argparse.ArgumentParser:
         choices=sorted(KINDS),
         type=_suffix,
         metavar="png",
-        help="of many results; default: the photograph's",
+        help="where --output names no file; default: the photograph's",
     )
     where = parser.add_argument_group("where the hole is (one of the first four)")
     one = where.add_mutually_exclusive_group(required=True)
@@ -123,7 +123,9 @@ def _complete_many(jobs: list[Job], errors: list[str], options: argparse.Namespa
             try:
                 for note in done.result():
                     progress.console.print(f"{work[done].photograph}: {note}", markup=False, highlight=False)
-            except (UserError, OSError, MemoryError) as error:
+            except UserError as error:
+                errors.append(str(error))
+            except (OSError, MemoryError) as error:
                 errors.append(f"{work[done].photograph}: {str(error) or type(error).__name__}")
     for line in errors:
         print(f"error: {line}", file=sys.stderr)

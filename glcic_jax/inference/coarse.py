@@ -10,12 +10,11 @@ from collections.abc import Callable
 import cv2
 import numpy as np
 
-from glcic_jax.inference.masks import thickness_px
+from glcic_jax.inference.masks import SMALLEST_PX, thickness_px
 from glcic_jax.models.completion import MARGIN_PX
 
 Paint = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """float32 (H, W, 3) and bool (H, W) -> the image with its hole painted."""
-_SMALLEST_PX = 16
 _OCTAVE_PX = 1.5  # of the Gaussian that leaves what half the scale can hold
 
 
@@ -27,7 +26,7 @@ def coarse_margin_px(hole: np.ndarray, trained_px: int) -> int:
 def complete_coarse(paint: Paint, image: np.ndarray, hole: np.ndarray, trained_px: int) -> np.ndarray:
     """The image, float32 (H, W, 3), with its hole, bool (H, W), painted; trained_px: see `masks.thickness_px`."""
     h, w = hole.shape
-    if thickness_px(hole) <= trained_px or min(h, w) < 2 * _SMALLEST_PX:
+    if thickness_px(hole) <= trained_px or min(h, w) < 2 * SMALLEST_PX:
         return paint(image, hole)
     known = _half((~hole).astype(np.float32))
     seen = _half(np.where(hole[..., None], 0, image)) / np.maximum(known, 1e-6)[..., None]

@@ -10,13 +10,12 @@ import numpy as np
 
 from glcic_jax.errors import UserError
 from glcic_jax.inference.coarse import coarse_margin_px, complete_coarse
-from glcic_jax.inference.masks import thickness_px, trained_px
+from glcic_jax.inference.masks import check_size, thickness_px, trained_px
 from glcic_jax.inference.windows import plan_windows
 from glcic_jax.models import folder as model_folder
 from glcic_jax.models.completion import CompletionNetwork
 from glcic_jax.models.folder import Variables
 
-SMALLEST_PX = 16
 _BLENDING_MARGIN_PX = 5
 
 Box = tuple[slice, slice]
@@ -131,8 +130,7 @@ def _check(image: np.ndarray, hole: np.ndarray) -> None:
         raise UserError(f"the image is {w} x {h} px and the mask {mask_w} x {mask_h} px; give them the same size")
     if image.dtype not in (np.uint8, np.uint16) and image.dtype.kind != "f":
         raise UserError(f"the image holds {image.dtype}; it must be uint8, uint16, or float in [0, 1]")
-    if min(h, w) < SMALLEST_PX:
-        raise UserError(f"the image is {w} x {h} px; the smallest that can be completed has {SMALLEST_PX} px a side")
+    check_size(image)
     if not hole.any((-3, -2)).all():
         raise UserError("the mask is empty: no pixel is lighter than mid-grey; paint the hole white")
     if hole.all((-3, -2)).any():

@@ -12,7 +12,7 @@ from glcic_jax.data.encoding import KINDS
 from glcic_jax.data.images import SUFFIXES, require_writable, write_image
 from glcic_jax.data.photographs import read_photograph
 from glcic_jax.errors import UserError
-from glcic_jax.inference.masks import HoleSource, overlay
+from glcic_jax.inference.masks import HoleSource, check_size, overlay
 
 # image.png goes with image.png, image_mask.png and, as LaMa names them, image_mask001.png in the masks' folder.
 _MASK_NAME = re.compile(r"(?P<stem>.+?)_mask\d*$")
@@ -30,10 +30,14 @@ class Job:
     output: Path
 
     def run(self, paint: Paint, preview: bool) -> list[str]:
-        """Completes and writes; returns notes for people. Raises: UserError."""
+        """Completes and writes; returns notes for people. Raises: UserError naming the photograph."""
         opened = read_photograph(self.photograph)
         pixels = opened.pixels
-        hole = self.source.hole(pixels, opened.alpha)
+        try:
+            check_size(pixels)
+            hole = self.source.hole(pixels, opened.alpha)
+        except UserError as error:
+            raise UserError(f"{self.photograph}: {error}") from error
         if preview:
             write_image(self.preview, overlay(pixels, hole))
         painted, notes = paint(pixels, hole[..., None])
@@ -53,12 +57,16 @@ class Job:
         require_writable(self.output)
 
 
-def single_job(photograph: Path, source: HoleSource, output: Path | None) -> Job:
-    """The job of one photograph; without an output it goes beside it, as NAME_completed."""
+def single_job(photograph: Path, source: HoleSource, output: Path | None, suffix: str | None = None) -> Job:
+    """The job of one photograph; without an output it goes beside it, as NAME_completed.
+
+    suffix: of the result's name where the output names no file; None keeps the photograph's.
+    """
+    suffix = suffix or _suffix(photograph)
     if output is None:
-        output = photograph.with_name(f"{photograph.stem}_completed{_suffix(photograph)}")
+        output = photograph.with_name(f"{photograph.stem}_completed{suffix}")
     elif output.is_dir():
-        output = output / f"{photograph.stem}{_suffix(photograph)}"
+        output = output / f"{photograph.stem}{suffix}"
     return Job(photograph, source, output)
 
 
@@ -105,7 +113,8 @@ def batch_jobs(
         source: where each hole is; masks: files by the photograph's name, which then take `source.file`'s place.
         output: the folder for the results. suffix: of their names; None keeps the photograph's.
 
-    Raises: UserError if no photograph at all has a mask, or two results would have one name.
+    Raises: UserError if no photograph at all has a mask, two results would have one name, or one would replace a
+        photograph or a mask.
 
     """
     jobs, errors = [], []
@@ -128,6 +137,10 @@ def batch_jobs(
     for job in jobs:
         if (other := taken.setdefault(job.output, job.photograph)) != job.photograph:
             raise UserError(f"{other} and {job.photograph} would both become {job.output}; rename one of them")
+    given = {path.resolve() for path in [*photographs, *(job.source.file for job in jobs if job.source.file)]}
+    for job in jobs:
+        if job.output.resolve() in given:
+            raise UserError(f"the results would overwrite {job.output}; give another folder as --output")
     return jobs, errors
 
 

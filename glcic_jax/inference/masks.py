@@ -10,6 +10,8 @@ import numpy as np
 from glcic_jax.data.images import read_mask
 from glcic_jax.errors import UserError
 
+SMALLEST_PX = 16
+"""Of a photograph's sides."""
 COLOR_TOLERANCE = 16
 """Of 255 levels a channel, so that JPEG's errors do not matter."""
 
@@ -51,11 +53,13 @@ class HoleSource(NamedTuple):
         if self.dilate_px:
             disk = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * self.dilate_px + 1,) * 2)
             hole = cv2.dilate(hole.astype(np.uint8), disk) > 0
-        name = f"the mask {self.file}" if self.file else "the mask"
+        name = f"the mask {self.file}" if self.file else "the hole"
         if not hole.any():
-            raise UserError(f"{name} is empty: nothing marks a hole; white is the hole (--invert_mask: black is)")
+            way = "white is the hole (--invert_mask: black is)" if self.file else "no pixel of the photograph is marked"
+            raise UserError(f"{name} is empty; {way}")
         if hole.all():
-            raise UserError(f"{name} covers the whole photograph; leave known pixels black (--invert_mask: white)")
+            way = "leave known pixels black (--invert_mask: white)" if self.file else "leave known pixels around it"
+            raise UserError(f"{name} covers the whole photograph; {way}")
         return hole
 
     def _marked(self, pixels: np.ndarray, alpha: np.ndarray | None) -> np.ndarray:
@@ -93,6 +97,13 @@ class HoleSource(NamedTuple):
                 )
             hole = cv2.resize(hole, (w, h), interpolation=cv2.INTER_NEAREST)
         return hole > 0
+
+
+def check_size(pixels: np.ndarray) -> None:
+    """Raises: UserError if a photograph (..., H, W, 3) is too small to complete."""
+    h, w = pixels.shape[-3:-1]
+    if min(h, w) < SMALLEST_PX:
+        raise UserError(f"only {w} x {h} px, where {SMALLEST_PX} px a side are the least; give a larger photograph")
 
 
 def parse_color(text: str) -> tuple[int, int, int]:

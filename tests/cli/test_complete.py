@@ -88,12 +88,17 @@ def test_a_folder_goes_on_past_bad_files(here, capsys):
     assert run("complete", arguments) == 1
     said = capsys.readouterr()
     assert "3 completed, 0 were there already, 2 failed: done" in said.out
-    assert "error: photos/cut.jpg: cannot read the photograph" in said.err
-    assert "error: photos/small.png: the photograph is 10 x 10 px and the mask mask.png 70 x 60 px" in said.err
+    assert "error: cannot read the photograph photos/cut.jpg: " in said.err
+    assert (
+        "error: photos/small.png: only 10 x 10 px, where 16 px a side are the least; give a larger photograph"
+        in said.err
+    )
     assert sorted(p.name for p in (here / "done").iterdir()) == ["x.png", "y.png", "z.png"]
     (here / "done" / "y.png").unlink()
     assert run("complete", ["photos/[xyz].png", *arguments[1:], "--format=png"]) == 0
     assert "1 completed, 2 were there already, 0 failed" in capsys.readouterr().out
+    assert run("complete", [*arguments[:2], "--output=photos"]) == 2
+    assert "the results would overwrite photos/cut.jpg; give another folder as --output" in capsys.readouterr().err
 
 
 def test_masks_by_name(here, capsys):
@@ -118,7 +123,7 @@ def test_bad_input(here, capsys, monkeypatch):
         (["empty", "--mask=mask.png", "--output=o"], "no image in empty"),
         (["photo.jpg", "mask.png", "--mask=mask.png"], "give --output=FOLDER"),
         (["photo.jpg", "--mask=empty", "--output=o"], "not one of 1 photographs has a mask"),
-        (["mask.png", "--rectangle=0,0,99,99"], "covers the whole photograph"),
+        (["mask.png", "--rectangle=0,0,99,99"], "mask.png: the hole covers the whole photograph"),
     ):
         assert run("complete", arguments) == 2
         line = capsys.readouterr().err.strip()

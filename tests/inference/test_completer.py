@@ -81,7 +81,7 @@ def test_500_random_cases(completer):
 def test_the_margin_is_not_wasteful(completer, monkeypatch):
     """With one stride less of it, as if the photograph ended there, the result differs."""
     image, mask = scene(4, 400, 400)[0], np.zeros((400, 400, 1), np.uint8)
-    mask[180:244, 180:244] = 1  # a core, filled
+    mask[180:252, 180:252] = 1  # a core, filled
     exact = completer(image, mask)
     for side, shift in ((0, 4), (1, 4), (2, -4), (3, -4)):
         (window,) = module.plan_windows(mask[..., 0] > 0)
@@ -167,7 +167,7 @@ def test_bad_input(network, variables):
     ):
         with pytest.raises(UserError, match=message):
             complete(network, variables, image, mask)
-    with pytest.raises(UserError, match="15 x 16 px; the smallest"):
+    with pytest.raises(UserError, match="only 15 x 16 px, where 16 px a side are the least"):
         complete(network, variables, image[:, :15], np.ones((16, 15, 1), np.uint8))
     with pytest.raises(UserError, match="int64"):
         complete(network, variables, image.astype(np.int64), np.ones((16, 24, 1), np.uint8))

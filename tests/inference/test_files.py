@@ -57,6 +57,8 @@ def test_one_mask_for_all_and_names_that_collide(here):
     source = HoleSource(Path("masks/b.png"))
     jobs, _ = batch_jobs([Path("a.jpg"), Path("b.png")], source, None, Path("out"), None)
     assert {job.source for job in jobs} == {source}
+    with pytest.raises(UserError, match=r"results would overwrite masks/b.png"):
+        batch_jobs([Path("a.jpg"), Path("b.png")], source, None, Path("masks"), None)
     with pytest.raises(UserError, match=r"a.jpg and .*sub/a.jpg would both become out/a.jpg"):
         batch_jobs([Path("a.jpg"), Path("sub/a.jpg")], source, None, Path("out"), None)
 
@@ -69,6 +71,7 @@ def test_where_one_result_goes(here):
     assert output("sub/c.gif", None) == "sub/c_completed.png"
     assert output("a.jpg", "masks") == "masks/a.jpg"
     assert output("a.jpg", "x.tif") == "x.tif"
+    assert str(single_job(Path("a.jpg"), HoleSource(), None, ".png").output) == "a_completed.png"
     for photo, mask, out in (("a.jpg", "b.png", "./a.jpg"), ("a.jpg", "b.png", "sub/../b.png")):
         with pytest.raises(UserError, match="would overwrite"):
             single_job(Path(photo), HoleSource(Path(mask)), Path(out)).check()

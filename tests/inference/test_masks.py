@@ -53,7 +53,7 @@ def test_holes_that_cannot_be(tmp_path):
         (HoleSource(tmp_path / "light.png"), r"light.png covers the whole photograph"),
         (HoleSource(tmp_path / "gone.png"), r"cannot read the mask .*gone.png"),
         (HoleSource(alpha=True), "no alpha channel"),
-        (HoleSource(color=(255, 0, 255)), "mask is empty"),
+        (HoleSource(color=(255, 0, 255)), "the hole is empty; no pixel of the photograph is marked"),
         (HoleSource(rectangle=(60, 0, 5, 5)), "no pixel of the rectangle 60,0,5,5 is in the 60 x 40 px"),
         (HoleSource(rectangle=(0, 0, 5, 5), dilate_px=-1), "dilate_px is -1"),
     ):

@@ -37,7 +37,7 @@ def test_multiplications_are_those_of_the_layers():
     """A large core costs what the whole image costs: 0.4953 million a pixel (table 1)."""
     side = 40_000
     assert multiplications(side, side) / side**2 == pytest.approx(495_300, rel=0.02)
-    assert multiplications(64, 64) < multiplications(136, 136) < multiplications(136, 464)
+    assert multiplications(72, 72) < multiplications(136, 136) < multiplications(136, 464)
 
 
 def check(hole):
@@ -66,7 +66,7 @@ def test_near_holes_share_a_window_and_far_ones_do_not():
     hole[100:140, 100:140] = hole[100:140, 170:200] = True
     assert len(check(hole)) == 1
     hole[1500:1540, 1500:1540] = True
-    assert [window.core_px for window in check(hole)] == [(136, 136), (64, 64)]
+    assert [window.core_px for window in check(hole)] == [(136, 136), (72, 72)]
 
 
 def test_a_wire_is_cut_into_strips():
