@@ -83,9 +83,10 @@ def _parser() -> argparse.ArgumentParser:
     how = parser.add_argument_group("how it is painted")
     how.add_argument("--blend", action="store_true", help="match colours to the surroundings (Poisson blending)")
     how.add_argument(
-        "--nocoarse", dest="coarse", action="store_false",
-        help="paint holes thicker than the trained ones at full scale too, not at a lower one first",
+        "--coarse", action="store_true", default=True,
+        help="paint holes thicker than the trained ones at a lower scale first; the default",
     )  # fmt: skip
+    how.add_argument("--nocoarse", dest="coarse", action="store_false", help="paint them at full scale too")
     how.add_argument("--workers", type=int, default=2, help="photographs at a time; default: %(default)s")
     return parser
 

@@ -8,12 +8,12 @@ import errno
 import itertools
 import json
 import threading
-import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import orbax.checkpoint as ocp
 from orbax.checkpoint import checkpoint_managers
@@ -51,7 +51,7 @@ class Checkpoints:
             ),
             item_names=(STATE, ABOUT),
         )
-        self._signing: threading.Thread | None = None
+        self._writing: threading.Thread | None = None
         self._failure = ""
 
     def save(self, step: int, state: TrainState, about: dict[str, Any]) -> None:
@@ -59,46 +59,64 @@ class Checkpoints:
         self.wait()
         if step in steps_in(self.folder):
             return
-        checksums = device_checksums(state)  # dispatched before the next step takes the arrays' memory
-        like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), state)
-        items = {STATE: ocp.args.StandardSave(state), ABOUT: ocp.args.JsonSave(about)}
-        try:
-            self._manager.save(step, args=ocp.args.Composite(**items), force=True)
-        except (OSError, ValueError) as error:
-            self._failure = _words(error)
-            return
-        if is_first():
-            self._signing = threading.Thread(target=self._sign, args=(step, like, checksums, about), daemon=True)
-            self._signing.start()
+        alone = jax.process_count() == 1
+        if alone:
+            state, checksums = _copied(state)  # the next step takes the memory of the original
+        else:
+            checksums = device_checksums(state)
+        arguments = (step, jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), state), checksums, about)
+        if not alone:  # Orbax lets processes wait for each other by a collective operation: all in the same order
+            self._hand_over(step, state, about)
+        # Else not even what Orbax does before it returns holds up the training.
+        self._writing = threading.Thread(
+            target=self._write, args=(*arguments, state if alone else None), name="checkpoint", daemon=True
+        )
+        self._writing.start()
 
     def failure(self) -> str:
         """What went wrong with the last save, as far as one knows without waiting; "" if nothing."""
-        if self._signing is not None and not self._signing.is_alive():
+        if self._writing is not None and not self._writing.is_alive():
             self.wait()
         failure, self._failure = self._failure, ""
         return failure
 
     def wait(self) -> None:
         """Until the save under way is on the disk, or has failed."""
+        if self._writing is not None:
+            self._writing.join()
+            self._writing = None
+
+    def _write(self, step: int, like: Any, checksums: Any, about: dict[str, Any], state: TrainState | None) -> None:
+        """Waits for the save, which begins here if there is a state, and signs it."""
+        if state is not None:
+            self._hand_over(step, state, about)
+            del state
         try:
             self._manager.wait_until_finished()
         except Exception as error:  # whatever the threads that write met
             self._failure = _words(error)
-        if self._signing is not None:
-            self._signing.join()
-            self._signing = None
+        if is_first() and not self._failure:
+            self._sign(self.folder / str(step), like, checksums, about)
 
-    def _sign(self, step: int, like: Any, checksums: Any, about: dict[str, Any]) -> None:
-        """Adds the checksums to a checkpoint as soon as Orbax has given it its name."""
-        leaves = described(like, checksums)
-        path = self.folder / str(step)
-        while not path.is_dir() and self._manager.is_saving_in_progress():
-            time.sleep(0.02)
+    def _hand_over(self, step: int, state: TrainState, about: dict[str, Any]) -> None:
+        """Gives Orbax a state; it has its own copy afterwards."""
+        items = {STATE: ocp.args.StandardSave(state), ABOUT: ocp.args.JsonSave(about)}
+        try:
+            self._manager.save(step, args=ocp.args.Composite(**items), force=True)
+        except (OSError, ValueError) as error:
+            self._failure = _words(error)
+
+    def _sign(self, path: Path, like: Any, checksums: Any, about: dict[str, Any]) -> None:
+        """Adds the checksums to a checkpoint that is whole."""
         try:
             with atomic_file(path / CHECKSUMS) as partial:
-                signed = {"files": _files(path), "about": text_checksum(about), "leaves": leaves}
+                signed = {
+                    "files": _files(path),
+                    "about": text_checksum(about),
+                    "leaves": described(like, checksums),
+                }
                 partial.write_text(json.dumps(signed | {"own": text_checksum(signed)}))
-        except (OSError, UserError) as error:  # the save has failed, and `wait` will know why
+        except (OSError, UserError) as error:
             self._failure = _words(error)
 
     def __enter__(self) -> Self:
@@ -107,6 +125,12 @@ class Checkpoints:
     def __exit__(self, *exception: object) -> None:
         self.wait()
         self._manager.close()
+
+
+@jax.jit
+def _copied(state: TrainState) -> tuple[TrainState, Any]:
+    """The same in memory of its own, and its checksums: by itself a copy would not run in the background on CPUs."""
+    return jax.tree.map(jnp.copy, state), device_checksums(state)
 
 
 def steps_in(folder: Path) -> list[int]:
