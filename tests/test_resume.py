@@ -1,7 +1,6 @@
 """Stopped at step k and run again: bit-equal to an uninterrupted run, inside every stage and on the borders."""
 
 import io
-import json
 
 import jax
 import numpy as np
@@ -52,7 +51,7 @@ def test_every_place(tiny, tmp_path, quiet):
 
 
 def test_during_a_validation(tiny, tmp_path, quiet):
-    """It is given up, and the run saved: only these scores are missing."""
+    """It is given up, and made good when the run goes on."""
     asked = []
 
     def during_the_first(step):
@@ -65,11 +64,8 @@ def test_during_a_validation(tiny, tmp_path, quiet):
     resumed = arrays(run(tiny, tmp_path / "run", quiet))
     for name, value in whole.items():
         np.testing.assert_array_equal(resumed[name], value, err_msg=name)
-    one, two = (
-        [json.loads(line) for line in (tmp_path / name / METRICS).read_text().splitlines()] for name in ("whole", "run")
-    )
-    missing = [line for line in one if line["step"] == 5 and "hole_psnr" in line]
-    assert len(missing) == 1 and len(two) == len(one) - 1
+    one, two = ((tmp_path / name / METRICS).read_text().splitlines() for name in ("whole", "run"))
+    assert [line.split('"time"')[0] for line in one] == [line.split('"time"')[0] for line in two]
 
 
 def test_killed_between_checkpoints(tiny, tmp_path, quiet):

@@ -100,7 +100,7 @@ def train(
             progress.say(f"all {total} steps are done already")
         with (
             Checkpoints(folder, config.keep_checkpoints, stage_ends) as checkpoints,
-            Telemetry(workdir, step) if is_first() else NoTelemetry() as telemetry,
+            Telemetry(workdir, step, progress.say) if is_first() else NoTelemetry() as telemetry,
             progress,
         ):
             validation = _open_validation(config, problem, data_dir, manifest, mesh, progress)
@@ -128,6 +128,8 @@ def train(
             )
             with Ahead(global_batches) as ahead:
                 for stage in plan:
+                    if stage.start < step <= stage.stop and run.owes_validation(step, step == stage.stop):
+                        _validate(run, step, stage, state)
                     if max(step, stage.start) < stage.stop:
                         state = _run_stage(run, stage, state, max(step, stage.start), ahead)
                         if is_first():
@@ -175,14 +177,8 @@ def _run_stage(run: Run, stage: Stage, state: TrainState, first: int, ahead: Ahe
             raise _stopped(run, done, stage, state)
         if validate or save:  # the figures are from before the update
             require_finite(state, done, stage, run.checkpoints.folder)
-        if validate and run.validation is not None:
-            found = run.validation(state.completion, functools.partial(run.still_alive, done))
-            if found is None:
-                raise _stopped(run, done, stage, state)
-            scores, grid = found
-            run.telemetry.scalars(done, stage.number, scores)
-            run.telemetry.grid(done, grid)
-            run.progress.log_validation(done, scores)
+        if validate:
+            _validate(run, done, stage, state)
         if last:
             run.save_for_sure(done, state)
         elif save:
@@ -191,6 +187,19 @@ def _run_stage(run: Run, stage: Stage, state: TrainState, first: int, ahead: Ahe
             meter.restart()
         run.progress.advance(done)
     return state
+
+
+def _validate(run: Run, done: int, stage: Stage, state: TrainState) -> None:
+    """Scores and pictures of the state after `done` steps. Raises: Stopped, if asked to meanwhile."""
+    if run.validation is None:
+        return
+    found = run.validation(state.completion, functools.partial(run.still_alive, done))
+    if found is None:
+        raise _stopped(run, done, stage, state)
+    scores, grid = found
+    run.telemetry.scalars(done, stage.number, scores)
+    run.telemetry.grid(done, grid)
+    run.progress.log_validation(done, scores)
 
 
 def _stopped(run: Run, done: int, stage: Stage, state: TrainState) -> Stopped:

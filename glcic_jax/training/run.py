@@ -14,13 +14,13 @@ from glcic_jax.data.reading import Reader
 from glcic_jax.errors import UserError
 from glcic_jax.training.checkpoint import Checkpoints, steps_in
 from glcic_jax.training.export import versions
-from glcic_jax.training.processes import Watchdog
+from glcic_jax.training.processes import Watchdog, as_first_says
 from glcic_jax.training.progress import Progress
 from glcic_jax.training.resume import about_run
 from glcic_jax.training.setup import Config, Stage
 from glcic_jax.training.state import TrainState
 from glcic_jax.training.step import Problem
-from glcic_jax.training.telemetry import NoTelemetry, Telemetry
+from glcic_jax.training.telemetry import NoTelemetry, Telemetry, has_scores
 from glcic_jax.training.validation import Validation
 
 
@@ -41,6 +41,11 @@ class Run:
     should_stop: Callable[[int], bool]
     watchdog: Watchdog
     damaged_told: int = 0
+
+    def owes_validation(self, step: int, stage_end: bool) -> bool:
+        """Whether the run was stopped at `step` before a validation that is due there."""
+        due = stage_end or step % self.config.validate_every_steps == 0
+        return due and not as_first_says(has_scores(self.workdir, step))
 
     def stops_alone(self, step: int) -> bool:
         """Whether it is to stop, asked where several processes could not agree upon it."""
