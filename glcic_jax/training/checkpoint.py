@@ -7,6 +7,7 @@ import contextlib
 import errno
 import itertools
 import json
+import shutil
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -43,42 +44,55 @@ class Checkpoints:
         """
         self.folder = folder
         policies = [checkpoint_managers.LatestN(keep_latest), checkpoint_managers.CustomSteps(keep_steps)]
-        self._manager = ocp.CheckpointManager(
-            folder.absolute(),
-            options=ocp.CheckpointManagerOptions(
-                preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
-                cleanup_tmp_directories=True,
-            ),
-            item_names=(STATE, ABOUT),
+        self._options = ocp.CheckpointManagerOptions(
+            preservation_policy=checkpoint_managers.AnyPreservationPolicy(policies),
+            cleanup_tmp_directories=True,
         )
+        self._manager = self._open()
         self._writing: threading.Thread | None = None
         self._failure = ""
+
+    def _open(self) -> ocp.CheckpointManager:
+        return ocp.CheckpointManager(self.folder.absolute(), options=self._options, item_names=(STATE, ABOUT))
 
     def save(self, step: int, state: TrainState, about: dict[str, Any]) -> None:
         """Saves in the background what is not saved yet; `about` is JSON. What goes wrong shows in `failure`."""
         self.wait()
         if step in steps_in(self.folder):
             return
+        like = jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), state)
+        self._failure = _want_of_room(self.folder, like)
+        if not all_agree(not self._failure):
+            self._failure = self._failure or "another process has no room on its disk"
+            return
         alone = jax.process_count() == 1
         if alone:
             state, checksums = _copied(state)  # the next step takes the memory of the original
         else:
             checksums = device_checksums(state)
-        arguments = (step, jax.tree.map(lambda x: jax.ShapeDtypeStruct(x.shape, x.dtype), state), checksums, about)
-        if not alone:  # Orbax lets processes wait for each other by a collective operation: all in the same order
+            # Orbax lets processes wait for each other by a collective operation: all in the same order.
             self._hand_over(step, state, about)
         # Else not even what Orbax does before it returns holds up the training.
-        self._writing = threading.Thread(
-            target=self._write, args=(*arguments, state if alone else None), name="checkpoint", daemon=True
-        )
+        arguments = (step, like, checksums, about, state if alone else None)
+        self._writing = threading.Thread(target=self._write, args=arguments, name="checkpoint", daemon=True)
         self._writing.start()
 
     def failure(self) -> str:
-        """What went wrong with the last save, as far as one knows without waiting; "" if nothing."""
+        """What went wrong with the last save, as far as one knows without waiting; "" if nothing.
+
+        Every process has to ask, and all get an answer if one of them has one.
+        """
         if self._writing is not None and not self._writing.is_alive():
             self.wait()
         failure, self._failure = self._failure, ""
-        return failure
+        if all_agree(not failure):
+            return ""
+        self.wait()
+        # Orbax goes on raising what one save met; a new manager also clears away what it left.
+        with contextlib.suppress(Exception):
+            self._manager.close()
+        self._manager = self._open()
+        return failure or "another process could not write its part"
 
     def wait(self) -> None:
         """Until the save under way is on the disk, or has failed."""
@@ -124,7 +138,15 @@ class Checkpoints:
 
     def __exit__(self, *exception: object) -> None:
         self.wait()
-        self._manager.close()
+        with contextlib.suppress(OSError, ValueError):  # what a save met, told before
+            self._manager.close()
+
+
+def _want_of_room(folder: Path, like: Any) -> str:
+    """Words for a disk that has less room than a state of these shapes takes; "" if it has enough."""
+    needed = sum(leaf.size * leaf.dtype.itemsize for leaf in jax.tree.leaves(like))
+    free = shutil.disk_usage(folder).free
+    return "" if free > needed else f"no space left: {needed / 1e6:.1f} MB needed, {free / 1e6:.1f} MB free"
 
 
 @jax.jit

@@ -67,6 +67,9 @@ class Run:
 
     def save(self, step: int, state: TrainState) -> None:
         """Saves a checkpoint with what it was made from, in the background."""
+        self.checkpoints.wait()
+        if failure := self.checkpoints.failure():
+            self.progress.say(f"step {step}: the last checkpoint could not be saved ({failure})")
         about = about_run(self.config, self.manifest, self.problem.completion.mean_color)
         self.checkpoints.save(step, state, about | {"versions": versions()})
 

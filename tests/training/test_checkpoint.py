@@ -152,7 +152,12 @@ def test_a_failed_save_is_told_and_the_last_good_one_stays(tmp_path, monkeypatch
         with monkeypatch.context() as broken:
             broken.setattr(checkpoints._manager, "save", full)
             checkpoints.save(2, state_of(2), ABOUT)
+            checkpoints.wait()
             assert "No space left on device" in checkpoints.failure() and checkpoints.failure() == ""
         assert steps_in(tmp_path) == [1]
+        monkeypatch.setattr(shutil, "disk_usage", lambda folder: shutil._ntuple_diskusage(100, 90, 10))
+        checkpoints.save(2, state_of(2), ABOUT)
+        assert "no space left: 0.0 MB needed, 0.0 MB free" in checkpoints.failure()
+        monkeypatch.undo()
         checkpoints.save(2, state_of(2), ABOUT)
     assert equal(restore(tmp_path), 2)
