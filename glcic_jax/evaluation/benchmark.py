@@ -6,7 +6,6 @@ Each photograph has one hole, the kinds in turn, so that cases are independent o
 a piece of its checksum: results of another benchmark fit by no name.
 """
 
-import functools
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +17,7 @@ import numpy as np
 from glcic_jax.atomic import atomic_folder
 from glcic_jax.checksum import sha256_of
 from glcic_jax.data.decoding import crop
-from glcic_jax.data.holes import draw_hole, mask_of
+from glcic_jax.data.holes import draw_hole
 from glcic_jax.data.images import read_image, read_mask, write_image
 from glcic_jax.errors import UserError
 
@@ -134,9 +133,8 @@ def _drawer(
         raise UserError(f"no masks of kind {kind!r}; there are {', '.join(KINDS)}")
     if kind in ("rect", "central") and hole_px[1] >= crop_px:
         raise UserError(f"holes of {hole_px[1]} px leave nothing of {crop_px} px; give a smaller --hole_px")
-    if kind == "central":
-        return functools.partial(_central, crop_px, hole_px)
-    holes = {"rectangles": {"share": 1.0, "count": (1, 1)}} if kind == "rect" else {kind: {**strokes[kind], "share": 1}}
+    rectangles = {"share": 1.0, "count": (1, 1), "central": kind == "central"}
+    holes = {"rectangles": rectangles} if kind in ("rect", "central") else {kind: {**strokes[kind], "share": 1.0}}
 
     def draw(rng: np.random.Generator) -> np.ndarray:
         while True:
@@ -147,11 +145,6 @@ def _drawer(
                 return mask
 
     return draw
-
-
-def _central(size_px: int, hole_px: tuple[int, int], rng: np.random.Generator) -> np.ndarray:
-    h, w = (int(side) for side in rng.integers(hole_px[0], hole_px[1] + 1, 2))
-    return mask_of(((size_px - h) // 2, (size_px - w) // 2, h, w), size_px)
 
 
 def _write_case(

@@ -83,6 +83,7 @@ def train(
         flip=config.flip,
         window_px=config.window_px,
         draw_hole=hole_drawer(config),
+        real_window_on_hole=config.real_window_on_hole,
     )
     stage_ends = [stage.stop for stage in plan if stage.stop > stage.start]
     folder = workdir / "checkpoints"

@@ -9,6 +9,7 @@ from glcic_jax.data.batch import Batch
 from glcic_jax.data.images import contact_sheet
 from glcic_jax.evaluation.metrics import hole_l1, hole_psnr
 from glcic_jax.models.completion import CompletionNetwork, composite
+from glcic_jax.models.context_encoder import ContextEncoder
 from glcic_jax.training.mesh import put_whole_batch, replicated
 from glcic_jax.training.state import NetworkState
 
@@ -16,7 +17,14 @@ from glcic_jax.training.state import NetworkState
 class Validation:
     """A validation set held in memory, completed batch by batch with the running statistics."""
 
-    def __init__(self, network: CompletionNetwork, samples: Batch, batch_size: int, grid_samples: int, mesh: Mesh):
+    def __init__(
+        self,
+        network: CompletionNetwork | ContextEncoder,
+        samples: Batch,
+        batch_size: int,
+        grid_samples: int,
+        mesh: Mesh,
+    ):
         """samples: as `data.loader.fixed_samples` makes them; batch_size: a multiple of the device count."""
         self.samples, self._batch_size, self._grid_samples, self._mesh = (
             samples,
