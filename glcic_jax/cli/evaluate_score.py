@@ -91,7 +91,7 @@ def _print(console: Console, report: dict[str, Any]) -> None:
     for row in report["summary"]:
         if row["group"] == "all":
             table.add_row(row["method"], *(cell(metric, row[metric]) for metric in METRICS))
-    console.print(table, soft_wrap=True)
+    Console(width=None if console.is_terminal else 140).print(table)
     for method, notes in report["notes"].items():
         for note in notes:
             console.print(f"{method}: {note}", highlight=False, markup=False, soft_wrap=True)

@@ -13,6 +13,7 @@ COMMANDS = {
     "local": "several processes of train on this machine, for trying them out",
     "doctor": "what to know before a long run: devices, disk, data, speed, time to the end",
     "complete": "a photograph and a mask into a completed photograph",
+    "report": "a run's folder into one page: scores, cost, alarms, curves, grids",
     "evaluate": "completions, of any tool, scored beside every rival on a frozen benchmark",
     "benchmark": "speed, beside well-known programs, measured side by side",
     "quickstart": "all of it in minutes, on photographs that scikit-image ships",

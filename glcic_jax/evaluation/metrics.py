@@ -41,6 +41,17 @@ def hole_ssim(output: np.ndarray, image: np.ndarray, mask: np.ndarray) -> np.nda
     return _hole_mean(np.stack([one(result, truth) for result, truth in pairs]), mask)
 
 
+def hole_spread(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Standard deviation of the hole's pixels, mean over the channels: (N,)."""
+    hole = np.broadcast_to(mask > 0, image.shape)
+    return np.std(np.asarray(image, np.float64), axis=(1, 2), where=hole).mean(axis=1)
+
+
+def hole_clipped(output: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Share of the hole's values that lie within a level of 255 of black or white: (N,)."""
+    return _hole_mean((np.abs(np.asarray(output, np.float64) - 0.5) > 0.5 - 1 / 255).astype(float), mask)
+
+
 def _difference(output: np.ndarray, image: np.ndarray) -> np.ndarray:
     return np.asarray(output, np.float64) - np.asarray(image, np.float64)
 

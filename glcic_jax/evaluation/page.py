@@ -17,7 +17,6 @@ from glcic_jax.evaluation.tables import cell
 PAGE = "index.html"
 SHOWN = 90
 """Cases with pictures: a third the worst, a third the best, a third in between; all if there are no more."""
-_LONGEST_PX = 256
 
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 1200px; padding: 0 1em; color: #222 }
@@ -28,7 +27,10 @@ th button { font: inherit; font-weight: 600; border: 0; background: none; cursor
 th button::after { content: " \\2195"; color: #999 }
 figure { display: inline-block; margin: 0 .4em .4em 0; vertical-align: top }
 figcaption { font-size: 12px; color: #555; text-align: center }
-img { display: block; image-rendering: auto; max-width: 192px }
+img { display: block; max-width: 100% }
+section.case img { width: 160px }
+svg { max-width: 49%; height: auto }
+pre { font-size: 12px; overflow-x: auto }
 .scroll { overflow-x: auto }
 .note { color: #8a4b00 }
 section.case { border-top: 1px solid #ddd; padding: .8em 0 }
@@ -87,10 +89,10 @@ def document(title: str, body: str, script: str = "") -> str:
     )
 
 
-def picture(image: np.ndarray, caption: str) -> str:
-    """A picture inside the page: uint8 (H, W, 3), as a JPEG, large ones reduced."""
+def picture(image: np.ndarray, caption: str, longest_px: int = 256) -> str:
+    """A picture inside the page: uint8 (H, W, 3), as a JPEG, larger ones reduced."""
     opened = Image.fromarray(image)
-    opened.thumbnail((_LONGEST_PX, _LONGEST_PX))
+    opened.thumbnail((longest_px, longest_px))
     buffer = io.BytesIO()
     opened.save(buffer, "JPEG", quality=88)
     data = base64.b64encode(buffer.getvalue()).decode()

@@ -7,7 +7,7 @@ from jax.sharding import Mesh
 
 from glcic_jax.data.batch import Batch
 from glcic_jax.data.images import contact_sheet
-from glcic_jax.evaluation.metrics import hole_l1, hole_psnr
+from glcic_jax.evaluation.metrics import hole_clipped, hole_l1, hole_psnr, hole_spread
 from glcic_jax.models.completion import CompletionNetwork, composite
 from glcic_jax.models.context_encoder import ContextEncoder
 from glcic_jax.training.mesh import put_whole_batch, replicated
@@ -41,8 +41,12 @@ class Validation:
         self._complete = jax.jit(complete, out_shardings=replicated(mesh))
 
     def __call__(self, completion: NetworkState) -> tuple[dict[str, float], np.ndarray]:
-        """In-hole L1 and PSNR (means over the samples), and a uint8 grid: photographs, holes, completions."""
-        l1, psnr, shown = [], [], []
+        """Figures inside the holes, and a uint8 grid: photographs, holes, completions.
+
+        L1 and PSNR, means over the samples; the contrast, how much colours vary beside the photographs'; the share of
+        clipped values.
+        """
+        l1, psnr, clipped, spread, true_spread, shown = [], [], [], [], [], []
         count = len(self.samples.image)
         for first in range(0, count, self._batch_size):
             # The last batch starts over from the first samples to keep its size; what is repeated is cut off.
@@ -54,11 +58,16 @@ class Validation:
             image, mask = part.image[:kept] / 255, part.mask[:kept]
             l1.append(hole_l1(completed, image, mask))
             psnr.append(hole_psnr(completed, image, mask))
+            clipped.append(hole_clipped(completed, mask))
+            spread.append(hole_spread(completed, mask))
+            true_spread.append(hole_spread(image, mask))
             if first < self._grid_samples:
                 shown.extend(completed[: self._grid_samples - first])
         scores = {
             "hole_l1": float(np.concatenate(l1).mean()),
             "hole_psnr": float(np.concatenate(psnr).mean()),
+            "hole_contrast": float(np.concatenate(spread).mean() / max(np.concatenate(true_spread).mean(), 1e-6)),
+            "hole_clipped": float(np.concatenate(clipped).mean()),
         }
         return scores, self._grid(shown)
 
