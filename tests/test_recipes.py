@@ -14,6 +14,7 @@ def test_every_recipe_is_consistent_and_names_its_command():
         "quickstart",
         "scenes128",
         "shtamura",
+        "study",
         "tadax",
     ]
     for recipe in recipes:
