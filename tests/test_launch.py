@@ -269,7 +269,20 @@ def test_help_names_the_commands():
         [sys.executable, "-c", "from glcic_jax.cli.main import main; main()", "--help"],
         cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
-    for command in ("prepare", "holes", "train", "local", "doctor", "complete", "benchmark", "quickstart"):
+    for command in (
+        "prepare",
+        "holes",
+        "train",
+        "local",
+        "doctor",
+        "complete",
+        "evaluate",
+        "report",
+        "study",
+        "publish",
+        "benchmark",
+        "quickstart",
+    ):
         assert command in result.stdout
         shown = launch(command, "--help")
         assert shown.returncode == 0 and f"usage: {command}" in shown.stdout

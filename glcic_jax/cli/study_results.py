@@ -113,7 +113,10 @@ def _plots(folder: Path, rows: list[dict[str, Any]], cells: list[str]) -> None:
                 lines.append(Line(cell, x, [row[key].mean for row in found], False, halves))
         if lines:
             figure = plot(title, "samples (bars: 95 % over seeds)", lines)
-            figure.axes[0].set_xscale("log")
+            axes, ticks = figure.axes[0], sorted({row["samples"] for row in rows})
+            axes.set_xscale("log")
+            axes.set_xticks(ticks, [f"{samples:,}" for samples in ticks])
+            axes.set_xticks([], minor=True)
             with atomic_file(folder / name) as partial:
                 figure.savefig(partial, dpi=200)
 

@@ -9,6 +9,7 @@ from glcic_jax.errors import UserError
 
 COLUMN_INCHES = 1.15
 _DPI = 300
+_GAP = 0.03  # between pictures, of a picture
 
 
 def comparison(output: Path, columns: list[str], rows: list[list[np.ndarray]], transposed: bool = False) -> list[Path]:
@@ -30,8 +31,9 @@ def comparison(output: Path, columns: list[str], rows: list[list[np.ndarray]], t
     grid = [list(column) for column in zip(*rows, strict=True)] if transposed else rows
     down, across = len(grid), len(grid[0])
     tallest = max(picture.shape[0] / picture.shape[1] for row in grid for picture in row)
-    figure = Figure(figsize=(COLUMN_INCHES * across, COLUMN_INCHES * tallest * down + 0.25), dpi=_DPI)
-    axes = figure.subplots(down, across, squeeze=False, gridspec_kw={"wspace": 0.03, "hspace": 0.03})
+    figure = Figure(figsize=(COLUMN_INCHES * across, COLUMN_INCHES * tallest * down), dpi=_DPI)
+    axes = figure.subplots(down, across, squeeze=False)
+    figure.subplots_adjust(left=0, right=1, bottom=0, top=1, wspace=_GAP, hspace=_GAP)
     for r, row in enumerate(grid):
         for c, picture in enumerate(row):
             shown = axes[r, c]
