@@ -40,7 +40,9 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("workdir", type=Path, help="folder of the run, such as runs/places2; the run may be under way")
     parser.add_argument("--output", type=Path, help="default: WORKDIR/report.html")
     parser.add_argument(
-        "--curve", type=Path, help="also write the validation curve to this JSON file, a reference for other runs"
+        "--curve",
+        type=Path,
+        help="also write the validation curve to this JSON file, which names it; a reference for others",
     )
     options = parser.parse_args(arguments)
     from glcic_jax.evaluation.curves import write_curve
@@ -73,7 +75,7 @@ def main(arguments: list[str]) -> int:
     with atomic_file(output) as partial:
         partial.write_text(document(workdir.absolute().name, "\n".join(body)), encoding="utf-8")
     if options.curve:
-        write_curve(options.curve, curve)
+        write_curve(options.curve, curve._replace(name=options.curve.stem))
     console = Console()
     for step, alarm in alarms:
         console.print(f"step {step}: ALARM: {alarm}", highlight=False, markup=False, soft_wrap=True)

@@ -130,6 +130,9 @@ def _check_context_encoder(config: Config) -> None:
     only_central = config.holes.rectangles.central and config.holes.rectangles.count == (1, 1)
     if not only_central or any(hole.share > 0 for kind, hole in config.holes.items() if kind != "rectangles"):
         raise UserError("the Context Encoder completes one central square; leave config.holes as in its recipe")
+    if not 0 < config.context_encoder.width_multiplier <= 16:
+        width = config.context_encoder.width_multiplier
+        raise UserError(f"config.context_encoder.width_multiplier is {width}; it must lie in 0 to 16")
     if side < REDUCTION or side % REDUCTION:
         raise UserError(f"config.context_encoder.image_px is {side}; it must be a multiple of {REDUCTION}")
 

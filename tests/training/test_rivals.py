@@ -9,6 +9,7 @@ import pytest
 
 from glcic_jax.cli.recipes import load_recipe
 from glcic_jax.data.batch import Batch
+from glcic_jax.errors import UserError
 from glcic_jax.inference.completer import Completer
 from glcic_jax.models import folder as model_folder
 from glcic_jax.training.adversarial import cooperative_joint_step, deaf_joint_step
@@ -112,6 +113,23 @@ def test_the_context_encoder_keeps_its_losses_ratio():
     theirs = np.mean((2 * output[:, 32:96, 32:96] - 2 * image[:, 32:96, 32:96]) ** 2)
     ours = float(masked_squared_error(output, image, mask)[0])
     assert 0.001 / (0.999 * theirs) == pytest.approx(config.alpha / ours, rel=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("crop_px=96", "config.crop_px is 96; the Context Encoder of 128 px needs 128"),
+        ("hole_px=(32, 64)", r"config.hole_px is \(32, 64\); the Context Encoder of 128 px needs \(64, 64\)"),
+        ("holes.thin.share=1", "completes one central square"),
+        ("holes.rectangles.central=False", "completes one central square"),
+        ("context_encoder.width_multiplier=0", "config.context_encoder.width_multiplier is 0"),
+        ("adversarial=friendly", "config.adversarial is 'friendly'; it must be one of fooling, none, cooperative"),
+        ("initial_values=zeros", "config.initial_values is 'zeros'; it must be one of torch7, he_uniform"),
+    ],
+)
+def test_values_that_cannot_work(change, message):
+    with pytest.raises(UserError, match=message):
+        recipe("context_encoder", f"--config.{change}")
 
 
 TINY = (
