@@ -4,6 +4,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
+import numpy as np
 from rich.console import Console
 
 from glcic_jax.data.images import read_image
@@ -74,7 +75,11 @@ def _photographs(place: Path) -> list[Open]:
         from glcic_jax.data.shards import open_split, read_manifest
 
         records = open_split(place, read_manifest(place), "val")
-        return [(f"val {index}", partial(lambda i: decode_jpeg(records[i]), index)) for index in range(len(records))]
+
+        def photograph(index: int) -> np.ndarray:
+            return decode_jpeg(records[index])
+
+        return [(f"val {index}", partial(photograph, index)) for index in range(len(records))]
     from glcic_jax.inference.files import find_photographs
 
     if not place.is_dir():

@@ -39,25 +39,32 @@ def shapes_of(config):
     return problem, jax.eval_shape(lambda: initial_state(config, problem))
 
 
-def completion_count(inputs, bias):
-    """The paper's table 1, layer by layer: kernel and channels; BatchNorm's two vectors after all but the last."""
+def completion_kernels(inputs):
+    """The paper's table 1, layer by layer: side of the kernel and channels."""
     layers = [(5, 64), (3, 128), (3, 128), (3, 256), *[(3, 256)] * 8, (4, 128), (3, 128), (4, 64), (3, 32), (3, 3)]
-    total = 0
-    for kernel, channels in layers:
-        total += kernel**2 * inputs * channels + (channels if bias else 0) + 2 * channels
+    for number, (side, channels) in enumerate(layers, 1):
+        yield f"conv{number}", (side, side, inputs, channels)
         inputs = channels
-    return total - 2 * 3
 
 
-def discriminator_count(global_px, global_depth, local_px, local_depth, bias):
+def discriminator_kernels(global_px, global_depth, local_px, local_depth):
     """The paper's table 2, layer by layer: 5x5 convolutions with stride 2, a vector of 1024 each, one number."""
-    total = 2048 + 1
-    for side, depth in ((global_px, global_depth), (local_px, local_depth)):
+    for branch, side, depth in (("global", global_px, global_depth), ("local", local_px, local_depth)):
         inputs = 3
-        for channels in (64, 128, 256, 512, 512, 512)[:depth]:
-            total += 25 * inputs * channels + (channels if bias else 0) + 2 * channels
+        for number, channels in enumerate((64, 128, 256, 512, 512, 512)[:depth], 1):
+            yield f"{branch}_conv{number}", (5, 5, inputs, channels)
             inputs, side = channels, -(-side // 2)
-        total += (side * side * inputs + 1) * 1024
+        yield f"{branch}_dense", (side * side * inputs, 1024)
+    yield "head", (2048, 1)
+
+
+def count(kernels, bias, without_norm):
+    """Weights, biases (of dense layers always), and BatchNorm's two vectors after all convolutions but some."""
+    total = 0
+    for name, shape in kernels:
+        convolution = len(shape) == 4
+        total += np.prod(shape) + (shape[-1] if bias or not convolution else 0)
+        total += 2 * shape[-1] if convolution and name not in without_norm else 0
     return total
 
 
@@ -75,10 +82,14 @@ def size(tree):
 )
 def test_networks_layer_by_layer(name, inputs, bias, sizes):
     _, state = shapes_of(recipe(name))
-    assert size(state.completion.params) == completion_count(inputs, bias)
-    assert size(state.discriminator.params) == discriminator_count(*sizes, bias)
-    assert state.completion.params["conv1"]["kernel"].shape == (5, 5, inputs, 64)
-    assert ("bias" in state.completion.params["conv7"]) == bias
+    for network, kernels in (
+        (state.completion, list(completion_kernels(inputs))),
+        (state.discriminator, list(discriminator_kernels(*sizes))),
+    ):
+        found = {layer: values["kernel"].shape for layer, values in network.params.items() if "kernel" in values}
+        assert found == dict(kernels)
+        assert size(network.params) == count(kernels, bias, without_norm=("conv17",))
+        assert all(("bias" in network.params[layer]) == bias for layer, shape in kernels if len(shape) == 4)
 
 
 def test_shtamura_is_as_its_code_trains():
