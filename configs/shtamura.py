@@ -4,9 +4,9 @@
     python launch/train.py --config=configs/shtamura.py
 
 One Adam minimises the squared error + alpha x D's own loss over C and D together, so that C helps D instead of
-fooling it. Leaky ReLU, tanh, black holes, no mask channel, no activation after the 1024-vectors, and D looks at the
-same place of real and completed images. Left out: letterboxing (photographs are cropped here), and windows that are
-not centred on the hole.
+fooling it. (Here D's gradient is not scaled by alpha, which Adam undoes but for its epsilon.) Leaky ReLU, tanh, black
+holes, no mask channel, no activation after the 1024-vectors, and D looks at the same place of real and completed
+images. Left out: letterboxing (photographs are cropped here), and windows that are not centred on the hole.
 
 Cost: 30,000 steps of 16 images at 256 px, 160,000 images a stage. To be expected: faint shapes, as its author got.
 """

@@ -38,11 +38,12 @@ def cooperative_joint_step(state: TrainState, batch: Batch, *, problem: Problem)
     """One loss for both networks: squared error + alpha x D's loss, nothing stopped (adversarial="cooperative").
 
     So C learns to paint what D tells apart most easily. With Adam, which works number by number, an optimiser each
-    does what one over both would do. D's running statistics move as always.
+    does what one over both would do. D's own gradient is not scaled by alpha, as in the other joint steps: Adam does
+    not mind, and Adadelta would stand still. D's running statistics move as always.
     """
     image, mask = _to_float(batch.image), batch.mask
 
-    def loss_of(completion: Any, discriminator: Any) -> tuple[jax.Array, Any]:
+    def losses_of(completion: Any, discriminator: Any) -> tuple[tuple[jax.Array, jax.Array], Any]:
         output, moved = _complete(problem, completion, state.completion.batch_stats, image, mask)
         completed = composite(output, image, mask)
         stats = state.discriminator.batch_stats
@@ -58,11 +59,13 @@ def cooperative_joint_step(state: TrainState, batch: Batch, *, problem: Problem)
             "logit_real": real_logit.mean(),
             "logit_completed": fake_logit.mean(),
         }
-        return error + problem.alpha * judgement, (moved, stats, metrics)
+        return (error, judgement), (moved, stats, metrics)
 
-    gradient = jax.grad(loss_of, argnums=(0, 1), has_aux=True)
     params = _varying(state.completion.params), _varying(state.discriminator.params)
-    (of_completion, of_discriminator), (moved, stats, metrics) = gradient(*params)
+    (error, _), pull_back, (moved, stats, metrics) = jax.vjp(losses_of, *params, has_aux=True)
+    one = jnp.ones_like(error)
+    of_completion, _ = pull_back((one, problem.alpha * one))
+    _, of_discriminator = pull_back((jnp.zeros_like(one), one))
     completion = _updated(state.completion, problem.completion_optimizer, of_completion, _shared(moved, problem))
     discriminator = _updated(
         state.discriminator, problem.discriminator_optimizer, of_discriminator, _shared(stats, problem)

@@ -232,7 +232,7 @@ def test_deaf_hears_nothing(float64, batch):
 
 
 def test_cooperative_is_the_gradient_of_the_one_loss(float64, batch):
-    """With plain gradient descent in place of Adam, a step is the gradient of the loss as it is written down here."""
+    """With plain gradient descent for Adam, a step is the gradient of the loss written down here; D's, over alpha."""
     config = recipe("shtamura", *TINY, "--config.alpha=0.5")
     for key in ("completion_optimizer", "discriminator_optimizer"):
         config[key] = {"name": "sgd", "learning_rate": 1.0}
@@ -256,10 +256,14 @@ def test_cooperative_is_the_gradient_of_the_one_loss(float64, batch):
 
     params = state.completion.params, state.discriminator.params
     gradients, (error, entropy) = jax.jit(jax.grad(loss_of, (0, 1), has_aux=True))(*params)
-    for network, gradient in zip(("completion", "discriminator"), gradients, strict=True):
+    for network, gradient, scale in zip(("completion", "discriminator"), gradients, (1, 2), strict=True):
         before, after = (getattr(s, network).params for s in (state, new))
         moved = jax.tree.map(lambda a, b: np.asarray(a - b), before, after)
-        jax.tree.map(lambda a, b: np.testing.assert_allclose(a, b, atol=1e-9), moved, gradient)
+        jax.tree.map(
+            lambda a, b: np.testing.assert_allclose(a, b, atol=1e-9),
+            moved,
+            jax.tree.map(lambda g, s=scale: s * g, gradient),
+        )
         assert max(np.abs(leaf).max() for leaf in jax.tree.leaves(moved)) > 1e-3
     assert float(metrics["completion_loss"]) == pytest.approx(float(error))
     assert float(metrics["discriminator_loss"]) == pytest.approx(float(entropy))
