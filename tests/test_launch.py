@@ -99,7 +99,7 @@ def test_train_with_bad_input(trained, tmp_path):
     for arguments, message in (
         (
             ("--config=configs/nothing.py",),
-            "no recipe configs/nothing.py; give a file, or one of celeba, places2",
+            "no recipe configs/nothing.py; give a file, or one of celeba, context_encoder, places2",
         ),
         ((*TINY, data, workdir, "--config.batchsize=4"), "batchsize"),
         ((*TINY, data, workdir, "--config.complete.width_multiplier=1"), "unknown config key: 'complete'"),

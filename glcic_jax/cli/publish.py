@@ -26,6 +26,10 @@ def main(arguments: list[str]) -> int:
     from glcic_jax.models import folder as model_folder
 
     network, variables, card = model_folder.load(options.workdir / "model")
+    if missing := {"trained", "provenance", "licences"} - card.keys():
+        raise UserError(
+            f"the card of {options.workdir / 'model'} has no {', '.join(sorted(missing))}; give a run's folder"
+        )
     about = {key: card[key] for key in ("trained", "provenance")}
     about["licences"] = {**card["licences"], "weights": options.licence_note, "data": options.data}
     about["published"] = {

@@ -77,4 +77,9 @@ def test_what_does_not_fit(published, tmp_path, capsys):
     assert "give the --output of evaluate score" in capsys.readouterr().err
     assert run("publish", ["--workdir=gone", f"--output={tmp_path}/other", *WORDS]) == 2
     assert "no model folder" in capsys.readouterr().err
+    card = json.loads((tmp_path / "run" / "model" / "card.json").read_text())
+    del card["trained"]
+    (tmp_path / "run" / "model" / "card.json").write_text(json.dumps(card))
+    assert run("publish", [f"--workdir={tmp_path}/run", f"--output={tmp_path}/other", *WORDS]) == 2
+    assert "model has no trained; give a run's folder" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
