@@ -37,10 +37,11 @@ def get_config() -> ml_collections.ConfigDict:
     config.flip = False
     config.hole_px = (96, 128)  # sides of rectangular holes
     config.window_px = 128  # what the local discriminator sees
+    config.real_window_on_hole = False  # True: it sees the same place of a real image, not any
 
     # Kinds of holes, drawn for each sample by their shares (docs/data.md shows them). The pixels suit crops of 256 px.
     config.holes = ml_collections.ConfigDict()
-    config.holes.rectangles = ml_collections.ConfigDict({"share": 1.0, "count": (1, 1)})
+    config.holes.rectangles = ml_collections.ConfigDict({"share": 1.0, "count": (1, 1), "central": False})
     config.holes.brush = ml_collections.ConfigDict(  # DeepFill v2
         {"share": 0.0, "count": (1, 3), "segments": (4, 11), "length_px": (1, 90), "width_px": (12, 39),
          "angle_deg": (48, 96), "zigzag": True}
@@ -73,12 +74,16 @@ def get_config() -> ml_collections.ConfigDict:
     config.discriminator.use_bias = True
     config.discriminator.global_depth = config_dict.placeholder(int)  # None: from crop_px and window_px
     config.discriminator.local_depth = config_dict.placeholder(int)
+    config.discriminator.vector_activation = True  # of the two 1024-vectors, before they are joined
+    config.context_encoder = None  # that rival's fields instead of both networks: configs/context_encoder.py
+    config.initial_values = "torch7"  # U(-1/sqrt(fan_in), 1/sqrt(fan_in)), or "he_uniform" with biases of zero
     config.sync_batch_norm = True  # statistics over the global batch, not per device
     config.compute_dtype = "float32"  # or "bfloat16": parameters, statistics and losses stay float32
     # "float64" makes them 64 bits as well: slow, for comparing runs beyond float32's rounding.
 
     # Losses (paper, equations 2 to 5).
     config.alpha = 0.0004
+    config.adversarial = "fooling"  # C hears of D what fools it; "none": nothing; "cooperative": what helps it
     config.saturating_adversarial_loss = False  # True: log(1 - D), as the paper writes it
     config.balance_gradients_steps = 0  # first steps of stage 3 with both gradients at C equally large
 

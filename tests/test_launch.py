@@ -99,7 +99,7 @@ def test_train_with_bad_input(trained, tmp_path):
     for arguments, message in (
         (
             ("--config=configs/nothing.py",),
-            "no recipe configs/nothing.py; give a file, or one of celeba, places2",
+            "no recipe configs/nothing.py; give a file, or one of celeba, context_encoder, places2",
         ),
         ((*TINY, data, workdir, "--config.batchsize=4"), "batchsize"),
         ((*TINY, data, workdir, "--config.complete.width_multiplier=1"), "unknown config key: 'complete'"),
@@ -269,7 +269,21 @@ def test_help_names_the_commands():
         [sys.executable, "-c", "from glcic_jax.cli.main import main; main()", "--help"],
         cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
     )  # fmt: skip
-    for command in ("prepare", "holes", "train", "local", "chaos", "doctor", "complete", "benchmark", "quickstart"):
+    for command in (
+        "prepare",
+        "holes",
+        "train",
+        "local",
+        "chaos",
+        "doctor",
+        "complete",
+        "evaluate",
+        "report",
+        "study",
+        "publish",
+        "benchmark",
+        "quickstart",
+    ):
         assert command in result.stdout
         shown = launch(command, "--help")
         assert shown.returncode == 0 and f"usage: {command}" in shown.stdout

@@ -7,7 +7,16 @@ from tests.conftest import ROOT
 
 def test_every_recipe_is_consistent_and_names_its_command():
     recipes = sorted((ROOT / "configs").glob("*.py"))
-    assert [recipe.stem for recipe in recipes] == ["celeba", "places2", "quickstart", "scenes128"]
+    assert [recipe.stem for recipe in recipes] == [
+        "celeba",
+        "context_encoder",
+        "places2",
+        "quickstart",
+        "scenes128",
+        "shtamura",
+        "study",
+        "tadax",
+    ]
     for recipe in recipes:
         check(load_recipe(recipe, []))
         assert "python launch/train.py" in recipe.read_text() or "make quickstart" in recipe.read_text()

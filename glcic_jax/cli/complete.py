@@ -14,6 +14,7 @@ from glcic_jax.data.encoding import KINDS
 from glcic_jax.errors import UserError
 from glcic_jax.inference.files import Job, Paint, batch_jobs, find_masks, find_photographs, names_many, single_job
 from glcic_jax.inference.masks import HoleSource, concerns, parse_color, parse_rectangle
+from glcic_jax.inference.shipped import licence_note, shipped_model
 
 if TYPE_CHECKING:
     from glcic_jax.inference.completer import Completer
@@ -33,7 +34,8 @@ def main(arguments: list[str]) -> int:
     """Parses the arguments and completes."""
     options = _parser().parse_args(arguments)
     if options.model is None:
-        raise UserError("no model; give --model=FOLDER, such as RUN/model, or set GLCIC_MODEL to it")
+        options.model = shipped_model()
+        print(f"note: {licence_note(options.model)}", file=sys.stderr)
     photographs = find_photographs(options.photographs)
     source = HoleSource(
         None, options.mask_from_alpha, options.mask_color, options.rectangle,
@@ -59,7 +61,12 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     add = parser.add_argument
     add("photographs", nargs="+", metavar="PHOTOGRAPH", help="a file, a folder, or a pattern such as 'photos/*.jpg'")
-    add("--model", type=Path, default=os.environ.get("GLCIC_MODEL"), help="model folder; default: $GLCIC_MODEL")
+    add(
+        "--model",
+        type=Path,
+        default=os.environ.get("GLCIC_MODEL"),
+        help="model folder; default: $GLCIC_MODEL, else the one that ships",
+    )
     add("--output", type=Path, help="file, or folder for several; default: beside the photograph, NAME_completed")
     add(
         "--format",

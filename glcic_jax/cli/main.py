@@ -14,6 +14,10 @@ COMMANDS = {
     "chaos": "whether a run survives what a cluster may do to it, by doing it",
     "doctor": "what to know before a long run: devices, disk, data, speed, time to the end",
     "complete": "a photograph and a mask into a completed photograph",
+    "report": "a run's folder into one page: scores, cost, alarms, curves, grids",
+    "evaluate": "completions, of any tool, scored beside every rival on a frozen benchmark",
+    "study": "one change at a time around the paper's recipe: table and plots over seeds and budgets",
+    "publish": "a run's model into a small folder to hand on, in half precision",
     "benchmark": "speed, beside well-known programs, measured side by side",
     "quickstart": "all of it in minutes, on photographs that scikit-image ships",
 }

@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> int:
     place = processes.find_place(options.coordinator, options.process_id, options.process_count, options.multi_process)
     logging.getLogger("absl").setLevel(logging.ERROR)  # Orbax tells every file it touches and every wait
     if place is None:
-        with _StopOnSignal() as stop:
+        with StopOnSignal() as stop:
             return _train(config, workdir, lambda step: stop.asked, options.allow_config_change)
     processes.join(place)
     signal.signal(signal.SIGINT, _terminate_then_leave)
@@ -99,7 +99,7 @@ def _train(config: Any, workdir: Path, should_stop: Callable[[int], bool], allow
     return 0
 
 
-class _StopOnSignal:
+class StopOnSignal:
     """SIGINT and SIGTERM ask the loop to stop after its step; a second SIGINT leaves at once."""
 
     def __init__(self) -> None:

@@ -33,7 +33,7 @@ def draw_hole(
         window_px: side of the window.
         hole_px: sides of rectangles.
         holes: the parameters of each kind. `share` is how often a kind is drawn, relative to the others; `rectangles`
-            has a `count` besides, all others what `strokes.free_form` takes.
+            has a `count` besides, and whether they are `central`, all others what `strokes.free_form` takes.
         in_window: whether strokes stay inside the window, which then lies anywhere; rectangles always lie anywhere.
 
     Returns: uint8 (size, size, 1) with known pixels and a hole, int32 (y, x).
@@ -59,14 +59,16 @@ def draw_hole(
     )
 
 
-def rectangle(rng: np.random.Generator, size_px: int, hole_px: Range) -> tuple[int, int, int, int]:
-    """Box of a rectangular hole anywhere in a square image; both sides uniform in `hole_px`, ends included.
+def rectangle(
+    rng: np.random.Generator, size_px: int, hole_px: Range, central: bool = False
+) -> tuple[int, int, int, int]:
+    """Box of a rectangular hole anywhere in a square image, or in its centre; both sides uniform in `hole_px`.
 
     Source: paper, section 3.4 (96 to 128 px in 256 px).
     """
     h, w = (int(v) for v in rng.integers(hole_px[0], hole_px[1] + 1, 2))
     y, x = int(rng.integers(0, size_px - h + 1)), int(rng.integers(0, size_px - w + 1))
-    return y, x, h, w
+    return ((size_px - h) // 2, (size_px - w) // 2, h, w) if central else (y, x, h, w)
 
 
 def mask_of(box: tuple[int, int, int, int], size_px: int) -> np.ndarray:
@@ -97,9 +99,9 @@ def _by_share(rng: np.random.Generator, holes: Mapping[str, Mapping[str, Any]]) 
 
 
 def _rectangles(
-    rng: np.random.Generator, size_px: int, window_px: int, hole_px: Range, count: Range
+    rng: np.random.Generator, size_px: int, window_px: int, hole_px: Range, count: Range, central: bool = False
 ) -> tuple[np.ndarray, np.ndarray]:
-    first, *others = (rectangle(rng, size_px, hole_px) for _ in range(rng.integers(count[0], count[1] + 1)))
+    first, *others = (rectangle(rng, size_px, hole_px, central) for _ in range(rng.integers(count[0], count[1] + 1)))
     mask = mask_of(first, size_px)
     if not others:
         return mask, centred_window(first, size_px, window_px)

@@ -28,11 +28,13 @@ def training_samples(
     flip: bool,
     window_px: int,
     draw_hole: DrawHole,
+    real_window_on_hole: bool = False,
 ) -> grain.MapDataset:
     """The endless global order of samples, each a Batch without its first axis; every epoch is a fresh permutation.
 
     The short side is scaled to a length uniform in `short_side_px`, then a square of `crop_px` is cut anywhere.
-    `draw_hole` draws the hole and the window for completed images; the one for real images lies anywhere.
+    `draw_hole` draws the hole and the window for completed images; the one for real images lies anywhere,
+    or with `real_window_on_hole` at the same place.
 
     Source: paper, sections 3.4 and 4.
     """
@@ -44,7 +46,8 @@ def training_samples(
         mirrored = flip and rng.random() < 0.5
         image = crop(reader.read(index, short_side), short_side, crop_px, place, mirrored)
         mask, window = draw_hole(rng)
-        return Batch(image, mask, window, random_window(rng, crop_px, window_px))
+        elsewhere = random_window(rng, crop_px, window_px)
+        return Batch(image, mask, window, window if real_window_on_hole else elsewhere)
 
     return grain.MapDataset.range(len(reader)).seed(seed).shuffle().repeat().random_map(sample)
 

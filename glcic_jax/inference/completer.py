@@ -14,6 +14,7 @@ from glcic_jax.inference.masks import check_size, thickness_px, trained_px
 from glcic_jax.inference.windows import plan_windows
 from glcic_jax.models import folder as model_folder
 from glcic_jax.models.completion import CompletionNetwork
+from glcic_jax.models.context_encoder import ContextEncoder
 from glcic_jax.models.folder import Variables
 
 _BLENDING_MARGIN_PX = 5
@@ -29,7 +30,7 @@ class Completer:
         card: the model's card; {} where there is none.
     """
 
-    def __init__(self, model: str | Path | tuple[CompletionNetwork, Variables, dict[str, Any]]):
+    def __init__(self, model: str | Path | tuple[CompletionNetwork | ContextEncoder, Variables, dict[str, Any]]):
         """model: a model folder, or what `glcic_jax.load` made of one. Raises: UserError as `load`."""
         if isinstance(model, (str, Path)):
             model = model_folder.load(model)
@@ -57,6 +58,7 @@ class Completer:
         completed = pixels.copy()
         for index in np.ndindex(pixels.shape[:-3]):
             one, hole = pixels[index], holes[index][..., 0]
+            coarse = coarse and isinstance(self.network, CompletionNetwork)
             trained = trained_px(self.card) if coarse else None
             if trained is not None and thickness_px(hole) > trained:
                 box = _around(hole, coarse_margin_px(hole, trained))
@@ -74,6 +76,10 @@ class Completer:
     def _paint(self, image: np.ndarray, hole: np.ndarray, box: Box = np.s_[0:, 0:]) -> np.ndarray:
         """What the image (H, W, 3) shows in a box around the hole, with the network's pixels in it: float32."""
         painted = to_float(image[box])
+        if isinstance(self.network, ContextEncoder):
+            _check_square(self.network, hole)
+            whole = _apply_whole(self.network, self.variables, to_float(image), hole[..., None])
+            return np.where(hole[box][..., None], np.asarray(whole)[box], painted)
         top, left = box[0].start, box[1].start
         for window in plan_windows(hole):
             grid = np.ix_(window.rows(hole.shape[0]), window.columns(hole.shape[1]))
@@ -86,7 +92,9 @@ class Completer:
         return painted
 
 
-def complete(network: CompletionNetwork, variables: Variables, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+def complete(
+    network: CompletionNetwork | ContextEncoder, variables: Variables, image: np.ndarray, mask: np.ndarray
+) -> np.ndarray:
     """`Completer` for a network that is at hand."""
     return np.asarray(Completer((network, variables, {}))(image, mask))
 
@@ -110,6 +118,25 @@ def _apply(
     network: CompletionNetwork, variables: Variables, image: jax.Array, hole: jax.Array, photograph: jax.Array
 ) -> Any:
     return network.apply(variables, image, hole, photograph=photograph)
+
+
+@functools.partial(jax.jit, static_argnums=0)
+def _apply_whole(network: ContextEncoder, variables: Variables, image: jax.Array, hole: jax.Array) -> Any:
+    return network.apply(variables, image, hole)
+
+
+def _check_square(network: ContextEncoder, hole: np.ndarray) -> None:
+    """Raises UserError if the Context Encoder cannot complete it."""
+    side, outside = network.image_px, hole.copy()
+    if hole.shape == (side, side):
+        outside[network.square(), network.square()] = False
+    if hole.shape != (side, side) or outside.any():
+        h, w = hole.shape
+        raise UserError(
+            f"this model is a Context Encoder: it completes holes inside the central {side // 2} px of images of "
+            f"{side} x {side} px, and nothing else; this image is {w} x {h} px"
+            + ("" if hole.shape != (side, side) else ", and its hole reaches further")
+        )
 
 
 def _around(hole: np.ndarray, margin_px: int) -> Box:

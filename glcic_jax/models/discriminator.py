@@ -26,6 +26,7 @@ class ContextDiscriminator(nn.Module):
         width_multiplier: factor on the numbers of channels and on the 1024-vectors.
         negative_slope: of the leaky ReLU; 0 is the paper's ReLU.
         use_bias: whether convolutions have biases.
+        vector_activation: whether the vectors of the branches go through the activation before they are joined.
         global_depth, local_depth: convolutions of each branch; None derives them from the sizes.
         dtype, precision, statistics_axis: as in CompletionNetwork.
     """
@@ -33,6 +34,7 @@ class ContextDiscriminator(nn.Module):
     width_multiplier: float = 1.0
     negative_slope: float = 0.0
     use_bias: bool = True
+    vector_activation: bool = True
     global_depth: int | None = None
     local_depth: int | None = None
     dtype: Any = None
@@ -66,7 +68,7 @@ class ContextDiscriminator(nn.Module):
         vector = self._dense(
             f"{name}_dense", x.reshape(x.shape[0], -1), max(1, int(VECTOR_SIZE * self.width_multiplier))
         )
-        return activation(vector, self.negative_slope)
+        return activation(vector, self.negative_slope) if self.vector_activation else vector
 
     def _dense(self, name: str, x: jax.Array, features: int) -> jax.Array:
         return nn.Dense(

@@ -7,6 +7,7 @@ from typing import Any
 import flax.traverse_util
 import jax
 import jax.numpy as jnp
+import numpy as np
 import safetensors
 import safetensors.flax
 import safetensors.numpy
@@ -16,6 +17,7 @@ from glcic_jax.atomic import atomic_folder
 from glcic_jax.checksum import sha256_of
 from glcic_jax.errors import UserError
 from glcic_jax.models.completion import STRIDE_PX, CompletionNetwork
+from glcic_jax.models.context_encoder import ContextEncoder, PatchDiscriminator
 from glcic_jax.models.discriminator import ContextDiscriminator
 
 CARD = "card.json"
@@ -25,13 +27,17 @@ FORMAT_VERSION = 1
 # What belongs to a run, not to the network: how it was computed there, and over which mesh.
 _RUN_FIELDS = ("parent", "name", "dtype", "precision", "statistics_axis")
 
+# A card's entry is called as its network, and so is its file.
+COMPLETES = {"completion": CompletionNetwork, "context_encoder": ContextEncoder}
+JUDGES = {"discriminator": ContextDiscriminator, "patch_discriminator": PatchDiscriminator}
+
 Variables = dict[str, Any]
 
 
 def save(
     folder: Path,
-    completion: tuple[CompletionNetwork, Variables],
-    discriminator: tuple[ContextDiscriminator, Variables] | None,
+    completion: tuple[CompletionNetwork | ContextEncoder, Variables],
+    discriminator: tuple[ContextDiscriminator | PatchDiscriminator, Variables] | None,
     about: dict[str, Any],
 ) -> None:
     """Writes a model folder, whole or not at all; an older one of that name is replaced.
@@ -59,15 +65,25 @@ def save(
     }
     require_replaceable(folder)
     with atomic_folder(folder) as partial:
-        for role, pair in (("completion", completion), ("discriminator", discriminator)):
+        for pair in (completion, discriminator):
             if pair is None:
                 continue
             network, variables = pair
+            role = next(role for role, of in {**COMPLETES, **JUDGES}.items() if type(network) is of)
             file = partial / f"{role}.safetensors"
             flat = flax.traverse_util.flatten_dict(jax.device_get(variables), sep="/")
             safetensors.flax.save_file({k: jnp.asarray(v) for k, v in flat.items()}, str(file))
             card[role] = {"file": file.name, "sha256": sha256_of(file), "network": _fields(network)}
         (partial / CARD).write_text(json.dumps(card, indent=2) + "\n")
+
+
+def half(variables: Variables) -> Variables:
+    """float16 weights, which cost an output about as much as 8-bit pixels do. Raises: UserError if one does not fit."""
+    with np.errstate(over="ignore"):
+        halves = jax.tree.map(lambda leaf: np.asarray(leaf, np.float32).astype(np.float16), variables)
+    if not all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(halves)):
+        raise UserError("a weight is beyond float16's range of 65504: this model is damaged or has diverged")
+    return halves
 
 
 def require_replaceable(folder: Path) -> None:
@@ -78,19 +94,21 @@ def require_replaceable(folder: Path) -> None:
         )
 
 
-def load(folder: str | Path) -> tuple[CompletionNetwork, Variables, dict[str, Any]]:
+def load(folder: str | Path) -> tuple[CompletionNetwork | ContextEncoder, Variables, dict[str, Any]]:
     """Opens a model folder: `network.apply(variables, image, mask)` is then the whole of inference.
 
-    Returns: the completion network (its convolutions at full float32 precision), its variables as float32 arrays,
-        and the card.
+    Returns: the completion network or the Context Encoder (convolutions at full float32 precision), its variables as
+        float32 arrays, and the card.
     Raises: UserError if a file is missing, altered, or from a newer version.
     """
     folder = Path(folder)
     card = read_card(folder)
-    network = _network(folder, card, "completion", CompletionNetwork)
-    variables = _read_variables(folder, card["completion"])
+    role = next(role for role in COMPLETES if role in card)
+    network = _network(folder, card, role, COMPLETES[role])
+    variables = _read_variables(folder, card[role])
+    side = network.image_px if isinstance(network, ContextEncoder) else STRIDE_PX
     try:
-        image, mask = (jax.ShapeDtypeStruct((1, STRIDE_PX, STRIDE_PX, channels), "float32") for channels in (3, 1))
+        image, mask = (jax.ShapeDtypeStruct((1, side, side, channels), "float32") for channels in (3, 1))
         jax.eval_shape(network.apply, variables, image, mask)
     except Exception as error:  # whatever an altered card makes the network raise
         raise UserError(
@@ -100,12 +118,14 @@ def load(folder: str | Path) -> tuple[CompletionNetwork, Variables, dict[str, An
     return network, variables, card
 
 
-def load_discriminator(folder: Path, card: dict[str, Any]) -> tuple[ContextDiscriminator, Variables] | None:
+def load_discriminator(
+    folder: Path, card: dict[str, Any]
+) -> tuple[ContextDiscriminator | PatchDiscriminator, Variables] | None:
     """The discriminator of a model folder, None where it has none. Raises: UserError as `load`."""
-    if "discriminator" not in card:
-        return None
-    network = _network(folder, card, "discriminator", ContextDiscriminator)
-    return network, _read_variables(folder, card["discriminator"])
+    for role, kind in JUDGES.items():
+        if role in card:
+            return _network(folder, card, role, kind), _read_variables(folder, card[role])
+    return None
 
 
 def read_card(folder: Path) -> dict[str, Any]:
@@ -118,7 +138,9 @@ def read_card(folder: Path) -> dict[str, Any]:
     try:
         card = json.loads(path.read_text())
         version = int(card["format_version"])
-        entries = [card[role] for role in ("completion", "discriminator") if role in card or role == "completion"]
+        entries = [card[role] for role in (*COMPLETES, *JUDGES) if role in card]
+        if not any(role in card for role in COMPLETES):
+            raise KeyError("completion")
         files = [str(entry["file"]) for entry in entries if dict(entry["network"]) and str(entry["sha256"])]
     except (ValueError, KeyError, TypeError, OSError) as error:
         raise UserError(f"{path} is not a model's card ({error}); copy the model folder again") from error

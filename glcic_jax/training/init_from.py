@@ -34,8 +34,8 @@ def read_weights(path: Path) -> Weights:
 
 def check_conventions(weights: Weights, completion: dict[str, Any]) -> None:
     """Raises UserError if the recipe's `completion` would use the weights in another way than they were trained."""
-    for key in CONVENTIONS:
-        there, here = weights.conventions[key], completion[key]
+    for key, there in weights.conventions.items():
+        here = completion[key]
         if str(there) != str(here):
             raise UserError(
                 f"config.completion.{key} is {here!r}, but the weights in {weights.path} were trained with {there!r}; "
@@ -69,7 +69,7 @@ def initialised_from(weights: Weights, state: TrainState) -> tuple[TrainState, s
 def _from_model(path: Path) -> Weights:
     network, completion, card = model_folder.load(path)
     discriminator = model_folder.load_discriminator(path, card)
-    conventions = {key: getattr(network, key) for key in CONVENTIONS}
+    conventions = {key: getattr(network, key) for key in CONVENTIONS if hasattr(network, key)}
     return Weights(path, completion, discriminator[1] if discriminator else None, conventions, network.mean_color)
 
 
@@ -92,4 +92,6 @@ def _from_checkpoint(path: Path) -> Weights:
         {"params": state[role]["params"], "batch_stats": state[role]["batch_stats"]}
         for role in ("completion", "discriminator")
     )
-    return Weights(path, completion, discriminator, about["config"]["completion"], tuple(about["mean_color"]))
+    of_card = about["config"]["completion"] if about["config"].get("context_encoder") is None else {}
+    conventions = {key: of_card[key] for key in CONVENTIONS if key in of_card}
+    return Weights(path, completion, discriminator, conventions, tuple(about["mean_color"]))

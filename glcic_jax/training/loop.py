@@ -22,6 +22,7 @@ from glcic_jax.lock import locked
 from glcic_jax.models import folder as model_folder
 from glcic_jax.training.checkpoint import Checkpoints, restore_newest
 from glcic_jax.training.export import export_model
+from glcic_jax.training.health import Health
 from glcic_jax.training.init_from import check_conventions, initialised_from, read_weights
 from glcic_jax.training.mesh import check_batch_size, make_mesh, map_over_mesh, put_batch, put_replicated, replicated
 from glcic_jax.training.processes import Watchdog, is_first
@@ -31,7 +32,7 @@ from glcic_jax.training.run import Run, read_metrics, require_finite
 from glcic_jax.training.setup import Config, Stage, build_problem, check, hole_drawer, initial_state, stages
 from glcic_jax.training.state import TrainState
 from glcic_jax.training.step import Problem
-from glcic_jax.training.telemetry import Meter, NoTelemetry, Telemetry
+from glcic_jax.training.telemetry import METRICS, Meter, NoTelemetry, Telemetry
 from glcic_jax.training.validation import Validation
 from glcic_jax.training.waiting import Ahead
 
@@ -84,6 +85,7 @@ def train(
         flip=config.flip,
         window_px=config.window_px,
         draw_hole=hole_drawer(config),
+        real_window_on_hole=config.real_window_on_hole,
     )
     stage_ends = [stage.stop for stage in plan if stage.stop > stage.start]
     folder = workdir / "checkpoints"
@@ -103,6 +105,8 @@ def train(
             Telemetry(workdir, step, progress.say) if is_first() else NoTelemetry() as telemetry,
             progress,
         ):
+            health = Health()
+            health.replay(workdir / METRICS)
             validation = _open_validation(config, problem, data_dir, manifest, mesh, progress)
             run = Run(
                 config,
@@ -117,6 +121,7 @@ def train(
                 progress,
                 should_stop,
                 watchdog,
+                health,
             )
             global_batches = batches(
                 samples,
@@ -171,6 +176,7 @@ def _run_stage(run: Run, stage: Stage, state: TrainState, first: int, ahead: Ahe
             values = _means(interval) | meter.read() | run.tell_damaged(done)
             run.telemetry.scalars(done, stage.number, values)
             run.progress.log(done, values)
+            run.tell_alarms(done, stage, values)
             interval.clear()
             run.save_again_if_failed(done, state)
         if stop:  # before anything that takes long
@@ -200,6 +206,7 @@ def _validate(run: Run, done: int, stage: Stage, state: TrainState) -> None:
     run.telemetry.scalars(done, stage.number, scores)
     run.telemetry.grid(done, grid)
     run.progress.log_validation(done, scores)
+    run.tell_alarms(done, stage, scores)
 
 
 def _stopped(run: Run, done: int, stage: Stage, state: TrainState) -> Stopped:

@@ -14,6 +14,7 @@ from glcic_jax.data.reading import Reader
 from glcic_jax.errors import UserError
 from glcic_jax.training.checkpoint import Checkpoints, steps_in
 from glcic_jax.training.export import versions
+from glcic_jax.training.health import Health
 from glcic_jax.training.processes import Watchdog, as_first_says
 from glcic_jax.training.progress import Progress
 from glcic_jax.training.resume import about_run
@@ -40,6 +41,7 @@ class Run:
     progress: Progress
     should_stop: Callable[[int], bool]
     watchdog: Watchdog
+    health: Health
     damaged_told: int = 0
 
     def owes_validation(self, step: int, stage_end: bool) -> bool:
@@ -64,6 +66,12 @@ class Run:
             self.telemetry.text(step, "damaged_record", reason)
         self.damaged_told = len(damaged)
         return {"damaged_records": float(len(damaged))}
+
+    def tell_alarms(self, step: int, stage: Stage, values: dict[str, float]) -> None:
+        """Says what goes wrong, if these figures show it."""
+        for alarm in self.health.read(step, stage.number, values):
+            self.progress.say(f"step {step}: ALARM: {alarm}")
+            self.telemetry.text(step, "alarm", alarm)
 
     def save(self, step: int, state: TrainState) -> None:
         """Saves a checkpoint with what it was made from, in the background."""

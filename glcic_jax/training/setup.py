@@ -14,14 +14,18 @@ from glcic_jax.data.holes import draw_hole
 from glcic_jax.data.loader import DrawHole
 from glcic_jax.errors import UserError
 from glcic_jax.models.completion import STRIDE_PX, CompletionNetwork
+from glcic_jax.models.context_encoder import REDUCTION, ContextEncoder, PatchDiscriminator
 from glcic_jax.models.discriminator import BRANCH_CHANNELS, ContextDiscriminator, default_depth
+from glcic_jax.training.adversarial import cooperative_joint_step, deaf_joint_step
 from glcic_jax.training.mesh import AXIS
-from glcic_jax.training.state import TrainState, create_state
+from glcic_jax.training.state import TrainState, create_state, he_uniform
 from glcic_jax.training.step import Problem, completion_step, discriminator_step, joint_step
 
 Config: TypeAlias = ml_collections.ConfigDict
 
 _DTYPES = {"float32": jnp.float32, "bfloat16": jnp.bfloat16, "float64": jnp.float64}
+_JOINT_STEPS = {"fooling": joint_step, "none": deaf_joint_step, "cooperative": cooperative_joint_step}
+_INITIAL_VALUES = ("torch7", "he_uniform")
 
 
 class Stage(NamedTuple):
@@ -40,7 +44,7 @@ def stages(config: Config) -> list[Stage]:
     for number, name, step, steps in (
         (1, "completion", completion_step, config.completion_steps),
         (2, "discriminator", discriminator_step, config.discriminator_steps),
-        (3, "joint", joint_step, config.joint_steps),
+        (3, "joint", _JOINT_STEPS[config.adversarial], config.joint_steps),
     ):
         found.append(Stage(number, name, step, start, start + steps))
         start += steps
@@ -99,6 +103,12 @@ def check(config: Config) -> None:
         f"a hole must leave something of config.crop_px, which is {config.crop_px}",
     )
     _check_holes(config)
+    require(config.adversarial in _JOINT_STEPS, "adversarial", f"it must be one of {', '.join(_JOINT_STEPS)}")
+    require(
+        config.initial_values in _INITIAL_VALUES, "initial_values", f"it must be one of {', '.join(_INITIAL_VALUES)}"
+    )
+    if config.context_encoder is not None:
+        _check_context_encoder(config)
     require(config.compute_dtype in _DTYPES, "compute_dtype", f"it must be one of {', '.join(_DTYPES)}")
     require(
         config.compute_dtype != "float64" or jnp.result_type(float) == jnp.float64,
@@ -116,6 +126,22 @@ def check(config: Config) -> None:
             raise UserError(f"config.discriminator.{depth} is {value}; it must lie in 1 to {len(BRANCH_CHANNELS)}")
 
 
+def _check_context_encoder(config: Config) -> None:
+    """Raises UserError if crops, holes and windows are not what the Context Encoder completes."""
+    side = config.context_encoder.image_px
+    for key, value in (("crop_px", side), ("hole_px", (side // 2, side // 2)), ("window_px", side // 2)):
+        if config[key] != value:
+            raise UserError(f"config.{key} is {config[key]!r}; the Context Encoder of {side} px needs {value!r}")
+    only_central = config.holes.rectangles.central and config.holes.rectangles.count == (1, 1)
+    if not only_central or any(hole.share > 0 for kind, hole in config.holes.items() if kind != "rectangles"):
+        raise UserError("the Context Encoder completes one central square; leave config.holes as in its recipe")
+    if not 0 < config.context_encoder.width_multiplier <= 16:
+        width = config.context_encoder.width_multiplier
+        raise UserError(f"config.context_encoder.width_multiplier is {width}; it must lie in 0 to 16")
+    if side < REDUCTION or side % REDUCTION:
+        raise UserError(f"config.context_encoder.image_px is {side}; it must be a multiple of {REDUCTION}")
+
+
 def _check_holes(config: Config) -> None:
     """Raises UserError naming the first key of config.holes whose value cannot work."""
     room = "window_px" if config.holes_in_window else "crop_px"
@@ -126,7 +152,7 @@ def _check_holes(config: Config) -> None:
                 fits, why = math.isfinite(value) and value >= 0, "it cannot be negative"
             elif key == "box_share":
                 fits, why = 0 <= value <= 1, "it must lie in 0 to 1"
-            elif key != "zigzag":
+            elif key not in ("zigzag", "central"):
                 fits, why = _is_range(value), "it must be a range of whole numbers from 1, (smallest, largest)"
             if fits and key == "width_px" and parameters.share > 0:
                 fits, why = value[1] <= config[room], f"strokes must fit into config.{room}, which is {config[room]}"
@@ -159,18 +185,25 @@ def build_problem(config: Config, mean_color: tuple[float, float, float]) -> Pro
         "dtype": _DTYPES[config.compute_dtype],
         "statistics_axis": AXIS if config.sync_batch_norm else None,
     }
+    c: CompletionNetwork | ContextEncoder
+    d: ContextDiscriminator | PatchDiscriminator
     completion = dict(config.completion)
     with contextlib.suppress(ValueError):  # unless it is one of the named fills
         completion["hole_fill"] = float(completion["hole_fill"])
     depths = {"global_depth": default_depth(config.crop_px), "local_depth": default_depth(config.window_px)}
     chosen = {key: value for key, value in dict(config.discriminator).items() if value is not None}
-    try:
-        c = CompletionNetwork(**completion, mean_color=mean_color, **common)
-    except ValueError as error:
-        raise UserError(f"config.completion: {error}") from error
+    if config.context_encoder is not None:
+        c = ContextEncoder(**dict(config.context_encoder), mean_color=mean_color, **common)
+        d = PatchDiscriminator(width_multiplier=config.context_encoder.width_multiplier, **common)
+    else:
+        try:
+            c = CompletionNetwork(**completion, mean_color=mean_color, **common)
+        except ValueError as error:
+            raise UserError(f"config.completion: {error}") from error
+        d = ContextDiscriminator(**depths | chosen, **common)
     return Problem(
         completion=c,
-        discriminator=ContextDiscriminator(**depths | chosen, **common),
+        discriminator=d,
         completion_optimizer=_optimizer(config, "completion_optimizer"),
         discriminator_optimizer=_optimizer(config, "discriminator_optimizer"),
         window_px=config.window_px,
@@ -195,7 +228,8 @@ def initial_state(config: Config, problem: Problem) -> TrainState:
         crop_px=config.crop_px,
         window_px=config.window_px,
     )
-    state = jax.jit(create)(jax.random.key(config.seed))
+    anew = he_uniform if config.initial_values == "he_uniform" else lambda state: state
+    state = jax.jit(lambda key: anew(create(key)))(jax.random.key(config.seed))
     if config.compute_dtype != "float64":
         return state
     return jax.tree.map(lambda x: x.astype(jnp.float64) if jnp.issubdtype(x.dtype, jnp.floating) else x, state)

@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import optax
 
 from glcic_jax.models.completion import CompletionNetwork
+from glcic_jax.models.context_encoder import ContextEncoder, PatchDiscriminator
 from glcic_jax.models.discriminator import ContextDiscriminator
 
 
@@ -37,8 +38,8 @@ class TrainState(flax.struct.PyTreeNode):
 
 def create_state(
     key: jax.Array,
-    completion: CompletionNetwork,
-    discriminator: ContextDiscriminator,
+    completion: CompletionNetwork | ContextEncoder,
+    discriminator: ContextDiscriminator | PatchDiscriminator,
     completion_optimizer: optax.GradientTransformation,
     discriminator_optimizer: optax.GradientTransformation,
     *,
@@ -55,3 +56,18 @@ def create_state(
         NetworkState(c["params"], c["batch_stats"], completion_optimizer.init(c["params"])),
         NetworkState(d["params"], d["batch_stats"], discriminator_optimizer.init(d["params"])),
     )
+
+
+def he_uniform(state: TrainState) -> TrainState:
+    """Initial values anew as Keras's he_uniform has them: kernels U(-sqrt(6/fan_in), sqrt(6/fan_in)), biases zero.
+
+    Those of `create_state` lie in the same shape of distribution, so they only need to be scaled.
+    """
+
+    def scaled(path: tuple[Any, ...], leaf: jax.Array) -> jax.Array:
+        return {"kernel": leaf * 6**0.5, "bias": jnp.zeros_like(leaf)}.get(path[-1].key, leaf)
+
+    def one(network: NetworkState) -> NetworkState:
+        return network.replace(params=jax.tree_util.tree_map_with_path(scaled, network.params))
+
+    return state.replace(completion=one(state.completion), discriminator=one(state.discriminator))

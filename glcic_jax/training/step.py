@@ -18,6 +18,7 @@ import optax
 
 from glcic_jax.data.batch import Batch
 from glcic_jax.models.completion import CompletionNetwork, composite
+from glcic_jax.models.context_encoder import ContextEncoder, PatchDiscriminator
 from glcic_jax.models.discriminator import ContextDiscriminator, crop_windows
 from glcic_jax.training.losses import adversarial_loss, discriminator_loss, masked_squared_error
 from glcic_jax.training.mesh import AXIS
@@ -36,8 +37,8 @@ class Problem:
         output is scaled to the norm of the squared error's, instead of by alpha (paper, section 3.4).
     """
 
-    completion: CompletionNetwork
-    discriminator: ContextDiscriminator
+    completion: CompletionNetwork | ContextEncoder
+    discriminator: ContextDiscriminator | PatchDiscriminator
     completion_optimizer: optax.GradientTransformation
     discriminator_optimizer: optax.GradientTransformation
     window_px: int
@@ -126,6 +127,8 @@ def _updated_discriminator(
         "discriminator_loss": loss,
         "accuracy_real": jnp.mean(real_logit > 0, dtype=loss.dtype),
         "accuracy_completed": jnp.mean(fake_logit < 0, dtype=loss.dtype),
+        "logit_real": real_logit.mean(),
+        "logit_completed": fake_logit.mean(),
     }
     return new, metrics
 

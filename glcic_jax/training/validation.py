@@ -9,8 +9,9 @@ from jax.sharding import Mesh
 
 from glcic_jax.data.batch import Batch
 from glcic_jax.data.images import contact_sheet
-from glcic_jax.evaluation.metrics import hole_l1, hole_psnr
+from glcic_jax.evaluation.metrics import hole_clipped, hole_l1, hole_psnr, hole_spread
 from glcic_jax.models.completion import CompletionNetwork, composite
+from glcic_jax.models.context_encoder import ContextEncoder
 from glcic_jax.training.mesh import put_whole_batch, replicated
 from glcic_jax.training.state import NetworkState
 
@@ -18,7 +19,14 @@ from glcic_jax.training.state import NetworkState
 class Validation:
     """A validation set held in memory, completed batch by batch with the running statistics."""
 
-    def __init__(self, network: CompletionNetwork, samples: Batch, batch_size: int, grid_samples: int, mesh: Mesh):
+    def __init__(
+        self,
+        network: CompletionNetwork | ContextEncoder,
+        samples: Batch,
+        batch_size: int,
+        grid_samples: int,
+        mesh: Mesh,
+    ):
         """samples: as `data.loader.fixed_samples` makes them; batch_size: a multiple of the device count."""
         self.samples, self._batch_size, self._grid_samples, self._mesh = (
             samples,
@@ -37,11 +45,12 @@ class Validation:
     def __call__(
         self, completion: NetworkState, go_on: Callable[[], bool] = lambda: True
     ) -> tuple[dict[str, float], np.ndarray] | None:
-        """In-hole L1 and PSNR (means over the samples), and a uint8 grid: photographs, holes, completions.
+        """Figures inside the holes, and a uint8 grid: photographs, holes, completions.
 
-        None if `go_on`, asked after every batch, says no.
+        L1 and PSNR, means over the samples; the contrast, how much colours vary beside the photographs'; the share of
+        clipped values. None if `go_on`, asked after every batch, says no.
         """
-        l1, psnr, shown = [], [], []
+        l1, psnr, clipped, spread, true_spread, shown = [], [], [], [], [], []
         count = len(self.samples.image)
         for first in range(0, count, self._batch_size):
             # The last batch starts over from the first samples to keep its size; what is repeated is cut off.
@@ -53,6 +62,9 @@ class Validation:
             image, mask = part.image[:kept] / 255, part.mask[:kept]
             l1.append(hole_l1(completed, image, mask))
             psnr.append(hole_psnr(completed, image, mask))
+            clipped.append(hole_clipped(completed, mask))
+            spread.append(hole_spread(completed, mask))
+            true_spread.append(hole_spread(image, mask))
             if first < self._grid_samples:
                 shown.extend(completed[: self._grid_samples - first])
             if not go_on():
@@ -60,6 +72,8 @@ class Validation:
         scores = {
             "hole_l1": float(np.concatenate(l1).mean()),
             "hole_psnr": float(np.concatenate(psnr).mean()),
+            "hole_contrast": float(np.concatenate(spread).mean() / max(np.concatenate(true_spread).mean(), 1e-6)),
+            "hole_clipped": float(np.concatenate(clipped).mean()),
         }
         return scores, self._grid(shown)
 

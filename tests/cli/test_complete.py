@@ -6,6 +6,7 @@ from PIL import Image
 
 from glcic_jax.cli.main import run
 from glcic_jax.data.images import read_image, write_image
+from glcic_jax.inference.shipped import shipped_model
 from glcic_jax.models import folder as model_folder
 from glcic_jax.models.completion import CompletionNetwork
 from tests.conftest import photograph
@@ -129,6 +130,7 @@ def test_bad_input(here, capsys, monkeypatch):
         line = capsys.readouterr().err.strip()
         assert message in line and "\n" not in line
     monkeypatch.delenv("GLCIC_MODEL")
+    monkeypatch.setattr("glcic_jax.cli.complete.shipped_model", lambda: shipped_model(here / "gone"))
     assert run("complete", ["photo.jpg", "--mask=mask.png"]) == 2
     assert "give --model=FOLDER" in capsys.readouterr().err
     assert sorted(p.name for p in here.iterdir()) == ["empty", "mask.png", "photo.jpg"]

@@ -10,7 +10,7 @@ from glcic_jax.models.completion import CompletionNetwork
 NETWORK = CompletionNetwork(width_multiplier=0.125, mean_color=(0.4, 0.5, 0.6), precision=jax.lax.Precision.HIGHEST)
 
 
-def shaken(network: CompletionNetwork, seed: int = 0) -> dict:
+def shaken(network, seed: int = 0, side: int = 16) -> dict:
     """Random variables that keep the signal's variance, with statistics and biases that are not 0 and 1."""
     rng = np.random.default_rng(seed)
 
@@ -25,7 +25,7 @@ def shaken(network: CompletionNetwork, seed: int = 0) -> dict:
             values = rng.normal(0, 0.2, leaf.shape)
         return values.astype(np.float32)
 
-    image = jnp.zeros((1, 16, 16, 3))
+    image = jnp.zeros((1, side, side, 3))
     shapes = jax.eval_shape(network.init, jax.random.key(0), image, image[..., :1])
     return jax.tree_util.tree_map_with_path(draw, shapes)
 

@@ -1,0 +1,196 @@
+"""`study`: one change at a time around the paper's recipe, each trained with several seeds and budgets.
+
+The same command goes on where it was stopped, and writes the table and the plots of all runs that are done.
+"""
+
+import argparse
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rich.console import Console
+
+from glcic_jax.cli.recipes import load_recipe, recipe_path
+from glcic_jax.errors import UserError
+
+DIVERGED = "diverged.txt"
+VALIDATIONS = 20
+"""Over a run; the mean of the last SCORED counts, since single ones scatter while running statistics lag behind."""
+SCORED = 3
+
+
+def _leaky(config: Any) -> None:
+    config.completion.negative_slope = config.discriminator.negative_slope = 0.3
+
+
+def _tanh(config: Any) -> None:
+    config.completion.output = "tanh"
+
+
+def _black(config: Any) -> None:
+    config.completion.hole_fill, config.completion.mask_channel = "0.0", False
+
+
+def _adam(config: Any) -> None:
+    for key in ("completion_optimizer", "discriminator_optimizer"):
+        config[key] = {"name": "adam", "learning_rate": 1e-3}
+
+
+def _deaf(config: Any) -> None:
+    config.adversarial = "none"
+
+
+def _cooperative(config: Any) -> None:
+    config.adversarial = "cooperative"
+
+
+CELLS: dict[str, tuple[Callable[[Any], None], ...]] = {
+    "paper": (),
+    "leaky ReLU": (_leaky,),
+    "tanh": (_tanh,),
+    "black holes without mask": (_black,),
+    "Adam": (_adam,),
+    "C deaf to D": (_deaf,),
+    "C helps D": (_cooperative,),
+    "article": (_leaky, _tanh, _black, _adam, _cooperative),
+}
+"""What each changes; the last is the Qiita article's combination."""
+
+
+class Budget(NamedTuple):
+    """samples: over all stages. split: percent of them in each stage."""
+
+    samples: int
+    split: tuple[int, int, int]
+
+
+class Cell(NamedTuple):
+    """One run of the study."""
+
+    name: str
+    budget: Budget
+    seed: int
+    config: Any
+    workdir: Path
+
+
+def main(arguments: list[str]) -> int:
+    """Parses the arguments, trains what is not trained yet, and writes the results."""
+    parser = argparse.ArgumentParser(
+        prog="study",
+        description=__doc__,
+        epilog="Keys of the recipe can be changed for all runs: --config.completion.width_multiplier=0.125.",
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--data", required=True, help="folder of shards, with the splits train and val")
+    add("--workdir", type=Path, default=Path("runs/study"), help="default: %(default)s")
+    add("--config", default="study", help="the paper's recipe at the study's size; default: %(default)s")
+    add("--seeds", default="0,1,2", help="default: %(default)s")
+    add(
+        "--budgets", default="4000:70/5/25,12000:40/5/55,40000:18/2/80",
+        help="samples, and percent of them in each stage (the last default is the paper's split); default: %(default)s",
+    )  # fmt: skip
+    add("--cells", default=",".join(CELLS), help="some of: %(default)s")
+    add("--results_only", action="store_true", help="train nothing, write the results of the runs that are done")
+    options, overrides = parser.parse_known_args(arguments)
+    runs = list(_runs(options, overrides))
+    console = Console()
+    code = 0 if options.results_only else _train(runs, console)
+    from glcic_jax.cli.study_results import write_results
+
+    scores = [(run, score) for run in runs if (score := outcome(run)) is not None]
+    diverged = [run for run in runs if (run.workdir / DIVERGED).is_file()]
+    if scores:
+        write_results(options.workdir, scores, diverged, len(runs))
+        console.print((options.workdir / "table.md").read_text(), highlight=False, markup=False, soft_wrap=True)
+    console.print(
+        f"{len(scores)} of {len(runs)} runs are done, {len(diverged)} diverged; results in {options.workdir}",
+        highlight=False, markup=False, soft_wrap=True,
+    )  # fmt: skip
+    return code
+
+
+def outcome(run: Cell) -> tuple[float, float] | None:
+    """In-hole PSNR (dB) and L1 of a finished run, means of its last validations; None if it is not done."""
+    from glcic_jax.training.health import read_metrics_file
+    from glcic_jax.training.telemetry import METRICS
+
+    scored = [record for record in read_metrics_file(run.workdir / METRICS) if "hole_psnr" in record]
+    if not scored or scored[-1]["step"] < _total(run.config):
+        return None
+    last = scored[-SCORED:]
+    psnr, l1 = (sum(record[key] for record in last) / len(last) for key in ("hole_psnr", "hole_l1"))
+    return psnr, l1
+
+
+def _runs(options: argparse.Namespace, overrides: list[str]) -> Iterator[Cell]:
+    """All runs: small budgets first, and all cells of one seed before the next seed."""
+    from glcic_jax.training.setup import check
+
+    names = options.cells.split(",")
+    if unknown := [name for name in names if name not in CELLS]:
+        raise UserError(f"no cell {unknown[0]!r}; there are {', '.join(CELLS)}")
+    try:
+        seeds = [int(seed) for seed in options.seeds.split(",")]
+    except ValueError:
+        raise UserError(f"--seeds is {options.seeds!r}; give whole numbers, such as 0,1,2") from None
+    path = recipe_path(options.config)
+    for budget in sorted(_budget(text) for text in options.budgets.split(",")):
+        for seed in seeds:
+            for name in names:
+                config = load_recipe(path, overrides)
+                config.data_dir, config.seed = options.data, seed
+                steps = budget.samples // config.batch_size
+                config.completion_steps = steps * budget.split[0] // 100
+                config.discriminator_steps = steps * budget.split[1] // 100
+                config.joint_steps = steps - config.completion_steps - config.discriminator_steps
+                config.validate_every_steps = max(1, steps // VALIDATIONS)
+                for change in CELLS[name]:
+                    change(config)
+                check(config)
+                folder = name.replace(" ", "_").lower()
+                yield Cell(name, budget, seed, config, options.workdir / str(budget.samples) / folder / f"seed{seed}")
+
+
+def _budget(text: str) -> Budget:
+    try:
+        samples, split = text.split(":")
+        first, second, third = (int(percent) for percent in split.split("/"))
+        if int(samples) < 1 or min(first, second, third) < 0 or first + second + third != 100:
+            raise ValueError
+    except ValueError:
+        raise UserError(
+            f"--budgets has {text!r}; write SAMPLES:PERCENT/PERCENT/PERCENT, such as 40000:18/2/80"
+        ) from None
+    return Budget(int(samples), (first, second, third))
+
+
+def _train(runs: list[Cell], console: Console) -> int:
+    """Trains what is not done; returns the exit code."""
+    from glcic_jax.cli.train import EXIT_STOPPED, StopOnSignal
+    from glcic_jax.inference.compilation import keep_compiled_programs
+    from glcic_jax.training.loop import Stopped, train
+    from glcic_jax.training.progress import Progress
+
+    keep_compiled_programs()
+    with StopOnSignal() as stop:
+        for number, run in enumerate(runs, 1):
+            if outcome(run) is not None or (run.workdir / DIVERGED).is_file():
+                continue
+            console.rule(f"{number} of {len(runs)}: {run.name}, {run.budget.samples:,} samples, seed {run.seed}")
+            try:
+                train(run.config, run.workdir, Progress(console), should_stop=lambda step: stop.asked)
+            except Stopped as stopped:
+                console.print(str(stopped), highlight=False, markup=False, soft_wrap=True)
+                return EXIT_STOPPED
+            except FloatingPointError as error:
+                (run.workdir / DIVERGED).write_text(json.dumps(str(error)) + "\n")
+                console.print(f"diverged: {error}", highlight=False, markup=False, soft_wrap=True)
+    return 0
+
+
+def _total(config: Any) -> int:
+    total: int = config.completion_steps + config.discriminator_steps + config.joint_steps
+    return total

@@ -1,0 +1,126 @@
+"""What the study found: a table and plots with error bars over the seeds."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+
+from glcic_jax.atomic import atomic_file
+
+if TYPE_CHECKING:
+    from glcic_jax.cli.study import Cell
+
+REFERENCE = "paper"
+LEVEL = 0.95
+
+
+class Mean(NamedTuple):
+    """A mean over seeds, with half the length of its Student interval; not a number where there is one seed."""
+
+    mean: float
+    half: float
+    seeds: int
+
+
+def student_mean(values: Sequence[float]) -> Mean:
+    """Mean and half of the 95 % interval, wide for few seeds as it must be."""
+    from scipy.stats import t
+
+    count = len(values)
+    if count < 2:
+        return Mean(float(np.mean(values)), math.nan, count)
+    half = t.ppf((1 + LEVEL) / 2, count - 1) * np.std(values, ddof=1) / math.sqrt(count)
+    return Mean(float(np.mean(values)), float(half), count)
+
+
+def write_results(
+    folder: Path, scores: list[tuple["Cell", tuple[float, float]]], diverged: list["Cell"], planned: int
+) -> None:  # fmt: skip
+    """Writes study.json, table.md, psnr.png and differences.png.
+
+    Args:
+        scores: (in-hole PSNR, in-hole L1) of each run that is done.
+        diverged: runs whose losses were not finite. planned: all runs.
+
+    """
+    psnr = {(run.budget, run.name, run.seed): score[0] for run, score in scores}
+    l1 = {(run.budget, run.name, run.seed): score[1] for run, score in scores}
+    budgets, cells = sorted({run.budget for run, _ in scores}), list(dict.fromkeys(run.name for run, _ in scores))
+    seeds = sorted({run.seed for run, _ in scores})
+    rows = []
+    for budget in budgets:
+        for cell in cells:
+            done = [seed for seed in seeds if (budget, cell, seed) in psnr]
+            if not done:
+                continue
+            paired = [seed for seed in done if (budget, REFERENCE, seed) in psnr]
+            ahead = [psnr[budget, cell, seed] - psnr[budget, REFERENCE, seed] for seed in paired]
+            row: dict[str, Any] = {"samples": budget.samples, "split": budget.split, "cell": cell}
+            row["psnr"] = student_mean([psnr[budget, cell, seed] for seed in done])
+            row["l1"] = student_mean([l1[budget, cell, seed] for seed in done])
+            row["ahead_of_paper"] = student_mean(ahead) if ahead and cell != REFERENCE else None
+            rows.append(row)
+    runs = [
+        {"cell": run.name, "samples": run.budget.samples, "seed": run.seed, "psnr": score[0], "l1": score[1]}
+        for run, score in scores
+    ]
+    _write(folder / "study.json", json.dumps({"rows": rows, "runs": runs, "planned": planned}, indent=1) + "\n")
+    _write(folder / "table.md", _table(rows, diverged, len(scores), planned))
+    _plots(folder, rows, cells)
+
+
+def _table(rows: list[dict[str, Any]], diverged: list["Cell"], done: int, planned: int) -> str:
+    lines = [
+        f"{done} of {planned} runs. Means over seeds ± half of their 95 % Student interval; in-hole PSNR and L1 on "
+        "fixed validation samples; the difference is to the paper's recipe with the same seed, so the same data order.",
+        "",
+        "| samples (stages) | cell | seeds | PSNR (dB) | L1 | PSNR beside the paper's recipe |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in rows:
+        stages = " / ".join(f"{percent} %" for percent in row["split"])
+        ahead = row["ahead_of_paper"]
+        difference = "" if ahead is None else f"{ahead.mean:+.2f}{_half(ahead, 2)} dB"
+        lines.append(
+            f"| {row['samples']:,} ({stages}) | {row['cell']} | {row['psnr'].seeds} | {row['psnr'].mean:.2f}"
+            f"{_half(row['psnr'], 2)} | {row['l1'].mean:.4f}{_half(row['l1'], 4)} | {difference} |"
+        )
+    lines += [f"\n- diverged: {run.name}, {run.budget.samples:,} samples, seed {run.seed}" for run in diverged]
+    return "\n".join(lines) + "\n"
+
+
+def _half(mean: Mean, digits: int) -> str:
+    return "" if math.isnan(mean.half) else f" ± {mean.half:.{digits}f}"
+
+
+def _plots(folder: Path, rows: list[dict[str, Any]], cells: list[str]) -> None:
+    from glcic_jax.evaluation.curves import Line, plot
+
+    for name, key, title in (
+        ("psnr.png", "psnr", "in-hole PSNR (dB) by samples"),
+        ("differences.png", "ahead_of_paper", "PSNR beside the paper's recipe (dB)"),
+    ):
+        lines = []
+        for number, cell in enumerate(cells):
+            found = [row for row in rows if row["cell"] == cell and row[key] is not None]
+            if found:
+                shift = 1.02 ** (number - len(cells) / 2)  # so that bars do not cover each other
+                x = [row["samples"] * shift for row in found]
+                halves = [0.0 if math.isnan(row[key].half) else row[key].half for row in found]
+                lines.append(Line(cell, x, [row[key].mean for row in found], False, halves))
+        if lines:
+            figure = plot(title, "samples (bars: 95 % over seeds)", lines)
+            axes, ticks = figure.axes[0], sorted({row["samples"] for row in rows})
+            axes.set_xscale("log")
+            axes.set_xticks(ticks, [f"{samples:,}" for samples in ticks])
+            axes.set_xticks([], minor=True)
+            with atomic_file(folder / name) as partial:
+                figure.savefig(partial, dpi=200)
+
+
+def _write(path: Path, text: str) -> None:
+    with atomic_file(path) as partial:
+        partial.write_text(text)

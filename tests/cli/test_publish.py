@@ -1,0 +1,85 @@
+"""`glcic publish`, and `glcic complete` with the model that ships."""
+
+import json
+
+import numpy as np
+import pytest
+
+import glcic_jax
+from glcic_jax.cli.main import run
+from glcic_jax.data.images import read_image, write_image
+from glcic_jax.errors import UserError
+from glcic_jax.inference.shipped import licence_note, shipped_model
+from glcic_jax.models import folder as model_folder
+from glcic_jax.models.completion import CompletionNetwork
+from tests.conftest import photograph
+from tests.inference.conftest import shaken
+
+ABOUT = {
+    "trained": {"steps": 7, "batch_size": 16, "crop_px": 64, "hole_px": [8, 16]},
+    "provenance": {"images": 32},
+    "licences": {"code": "Apache-2.0", "weights": "?", "data": "?"},
+}
+WORDS = ["--data=scenes, research only", "--licence_note=research only", "--limits=no faces", "--cost=1 h on a GPU"]
+
+
+@pytest.fixture
+def published(tmp_path, capsys):
+    network = CompletionNetwork(width_multiplier=0.03125)
+    (tmp_path / "run").mkdir()
+    model_folder.save(tmp_path / "run" / "model", (network, shaken(network)), None, ABOUT)
+    summary = [
+        {"group": "all", "method": "ours", "l1": [0.1, 0.09, 0.11], "psnr": [17, 16, 18], "ssim": [0.3, 0.2, 0.4]}
+    ]
+    (tmp_path / "scores.json").write_text(json.dumps({"cases": 300, "summary": summary}))
+    arguments = [f"--workdir={tmp_path}/run", f"--output={tmp_path}/small", f"--scores={tmp_path}", *WORDS]
+    assert run("publish", arguments) == 0
+    assert "wrote" in capsys.readouterr().out
+    return tmp_path / "small"
+
+
+def test_half_the_size_and_a_card(published):
+    card = json.loads((published / "card.json").read_text())
+    assert card["published"]["samples"] == 112 and card["published"]["limits"] == "no faces"
+    assert card["published"]["scores"]["in_hole"]["ours"]["psnr"] == [17, 16, 18]
+    assert card["licences"] == {"code": "Apache-2.0", "weights": "research only", "data": "scenes, research only"}
+    whole, small = (f / "completion.safetensors" for f in (published.parent / "run" / "model", published))
+    assert small.stat().st_size < 0.65 * whole.stat().st_size
+    (network, variables, _), (_, exact, _) = glcic_jax.load(published), glcic_jax.load(whole.parent)
+    image, mask = photograph(0, 32, 32)[None] / np.float32(255), np.zeros((1, 32, 32, 1))
+    mask[:, 8:20, 8:20] = 1
+    a, b = (network.apply(v, image, mask) for v in (variables, exact))
+    assert 0 < np.abs(a - b).max() < 0.02
+
+
+def test_complete_without_a_model(published, tmp_path, monkeypatch, capsys):
+    """Straight after installation: the model that ships, and the note on its licence once."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("GLCIC_MODEL", raising=False)
+    monkeypatch.setattr("glcic_jax.cli.complete.shipped_model", lambda: published)
+    write_image(tmp_path / "photo.png", photograph(0, 60, 70))
+    assert run("complete", ["photo.png", "--rectangle=30,20,15,10", "--output=out.png"]) == 0
+    said = capsys.readouterr()
+    assert said.err.count("note: using the model that ships, small: research only") == 1
+    assert (read_image(tmp_path / "out.png") != read_image(tmp_path / "photo.png")).any()
+    (published / "card.json").write_text("{}")
+    with pytest.raises(UserError, match=r"is damaged .* install glcic-jax again"):
+        licence_note(published)
+    with pytest.raises(UserError, match="no model; give --model=FOLDER"):
+        shipped_model(tmp_path / "gone")
+
+
+def test_what_does_not_fit(published, tmp_path, capsys):
+    with pytest.raises(UserError, match="beyond float16's range"):
+        model_folder.half({"params": {"x": np.array([1e5])}})
+    arguments = [f"--workdir={tmp_path}/run", f"--output={tmp_path}/other", "--scores=gone", *WORDS]
+    assert run("publish", arguments) == 2
+    assert "give the --output of evaluate score" in capsys.readouterr().err
+    assert run("publish", ["--workdir=gone", f"--output={tmp_path}/other", *WORDS]) == 2
+    assert "no model folder" in capsys.readouterr().err
+    card = json.loads((tmp_path / "run" / "model" / "card.json").read_text())
+    del card["trained"]
+    (tmp_path / "run" / "model" / "card.json").write_text(json.dumps(card))
+    assert run("publish", [f"--workdir={tmp_path}/run", f"--output={tmp_path}/other", *WORDS]) == 2
+    assert "model has no trained; give a run's folder" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
