@@ -12,7 +12,7 @@ test: $(VENV)/ready
 	$(BIN)/python -m pytest -n auto --dist loadfile
 
 test-fast: $(VENV)/ready
-	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow"
+	$(BIN)/python -m pytest -n auto --dist loadfile -m "not slow and not long"
 
 check: $(VENV)/ready
 	$(BIN)/ruff format --check .

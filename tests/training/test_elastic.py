@@ -44,6 +44,9 @@ def test_8_devices_to_2_to_1_in_every_stage(tiny, tmp_path, quiet, float64):
             "checkpoint_every_steps": EVERY,
             "keep_checkpoints": 9,
             "validate_every_steps": 100,
+            # Half of the discriminator's layers take half of its nine compilations.
+            "discriminator.global_depth": 2,
+            "discriminator.local_depth": 1,
         }
     )
     devices = jax.devices()
@@ -85,18 +88,28 @@ def finish(*processes):
 
 
 @pytest.mark.slow
-def test_2_processes_to_1_and_back_in_every_stage(shards, tmp_path):
-    """A run is lengthened step by step; one log, one model, and the validation scores of a run of one process."""
+@pytest.mark.parametrize(
+    "lengths",
+    [
+        [(3, 0, 0), (6, 0, 0), (6, 0, 3)],
+        pytest.param(
+            [(3, 0, 0), (6, 0, 0), (9, 3, 0), (9, 6, 0), (9, 9, 3), (9, 9, 6), (9, 9, 9)],
+            marks=pytest.mark.long,
+            id="every stage",
+        ),
+    ],
+)
+def test_2_processes_to_1_and_back(shards, tmp_path, lengths):
+    """A run is lengthened step by step; one log, one model, and the validation pictures of a run of one process."""
     one, run = tmp_path / "one", tmp_path / "run"
-    finish(start(one, shards, (3 * EVERY, 3 * EVERY, 3 * EVERY)))
-    lengths = [(3, 0, 0), (6, 0, 0), (9, 3, 0), (9, 6, 0), (9, 9, 3), (9, 9, 6), (9, 9, 9)]
+    finish(start(one, shards, lengths[-1]))
     for index, stages in enumerate(lengths):
         if index % 2:
             finish(start(run, shards, stages))
         else:
             port = free_port()
             finish(*[start(run, shards, stages, process_id, 2, port) for process_id in range(2)])
-    compare(one, run, range(EVERY, 9 * EVERY + 1, EVERY))
+    compare(one, run, range(EVERY, sum(lengths[-1]) + 1, EVERY))
     grids = [{path.name for path in (folder / "grids").iterdir()} for folder in (one, run)]
     assert grids[0] and grids[0] <= grids[1]
     assert (run / "model" / "card.json").exists()
