@@ -80,8 +80,7 @@ TINY_SIZES = [
 ]
 
 
-@pytest.fixture
-def tiny(shards):
+def tiny_recipe(shards: Path):
     """A tiny recipe: stages end at steps 4, 7 and 10; eight samples a step, one for each device."""
     return load_recipe(
         ROOT / "configs" / "quickstart.py",
@@ -98,6 +97,12 @@ def tiny(shards):
             "--config.checkpoint_every_steps=5",
         ],
     )
+
+
+@pytest.fixture
+def tiny(shards):
+    """That recipe, to be changed."""
+    return tiny_recipe(shards)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from glcic_jax.training.mesh import make_mesh, replicated
 from glcic_jax.training.progress import Progress
 from glcic_jax.training.setup import build_problem, initial_state
 from glcic_jax.training.telemetry import METRICS
+from tests.conftest import tiny_recipe
 
 DEVICES = 2  # of the fake ones; the promise holds for a fixed number
 
@@ -33,10 +34,21 @@ def arrays(state):
     return {jax.tree_util.keystr(path): np.asarray(x) for path, x in jax.tree_util.tree_leaves_with_path(state)}
 
 
-def test_every_place(tiny, tmp_path, quiet):
+def metrics_of(workdir):
+    return [line.split('"time"')[0] for line in (workdir / METRICS).read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def undisturbed(shards, tmp_path_factory):
+    """What a run that nobody stops leaves: arrays by name, and lines of metrics."""
+    workdir = tmp_path_factory.mktemp("undisturbed")
+    state = run(tiny_recipe(shards), workdir, Console(file=io.StringIO()))
+    return arrays(state), metrics_of(workdir)
+
+
+def test_every_place(tiny, tmp_path, quiet, undisturbed):
     """Stages end at steps 4, 7 and 10."""
-    whole = arrays(run(tiny, tmp_path / "whole", quiet))
-    metrics = [line.split('"time"')[0] for line in (tmp_path / "whole" / METRICS).read_text().splitlines()]
+    whole, metrics = undisturbed
     assert metrics
     for stop_at in (2, 4, 7, 8):
         workdir = tmp_path / str(stop_at)
@@ -46,11 +58,10 @@ def test_every_place(tiny, tmp_path, quiet):
         assert resumed.keys() == whole.keys()
         for name, value in whole.items():
             np.testing.assert_array_equal(resumed[name], value, err_msg=f"stopped at {stop_at}: {name}")
-        again = [line.split('"time"')[0] for line in (workdir / METRICS).read_text().splitlines()]
-        assert again == metrics, "nothing is logged twice or lost"
+        assert metrics_of(workdir) == metrics, "nothing is logged twice or lost"
 
 
-def test_during_a_validation(tiny, tmp_path, quiet):
+def test_during_a_validation(tiny, tmp_path, quiet, undisturbed):
     """It is given up, and made good when the run goes on."""
     asked = []
 
@@ -58,19 +69,18 @@ def test_during_a_validation(tiny, tmp_path, quiet):
         asked.append(step)
         return asked.count(5) == 2  # once after the step, then after the validation's first batch
 
-    whole = arrays(run(tiny, tmp_path / "whole", quiet))
+    whole, metrics = undisturbed
     with pytest.raises(Stopped, match="stopped after step 5"):
         train(tiny, tmp_path / "run", Progress(quiet), during_the_first, jax.devices()[:DEVICES])
     resumed = arrays(run(tiny, tmp_path / "run", quiet))
     for name, value in whole.items():
         np.testing.assert_array_equal(resumed[name], value, err_msg=name)
-    one, two = ((tmp_path / name / METRICS).read_text().splitlines() for name in ("whole", "run"))
-    assert [line.split('"time"')[0] for line in one] == [line.split('"time"')[0] for line in two]
+    assert metrics_of(tmp_path / "run") == metrics
 
 
-def test_killed_between_checkpoints(tiny, tmp_path, quiet):
+def test_killed_between_checkpoints(tiny, tmp_path, quiet, undisturbed):
     """A run that could not save goes on from the checkpoint before, and ends the same."""
-    whole = arrays(run(tiny, tmp_path / "whole", quiet))
+    whole, _ = undisturbed
 
     class Killed(BaseException):
         pass
@@ -129,9 +139,9 @@ def test_checkpoint_of_another_network(tiny, tmp_path, quiet):
         restore_newest(tmp_path / "run" / "checkpoints", like, one, lambda *_: None, print)
 
 
-def test_a_damaged_checkpoint_is_set_aside(tiny, tmp_path, quiet):
+def test_a_damaged_checkpoint_is_set_aside(tiny, tmp_path, quiet, undisturbed):
     """The run goes on from the one before, and ends as if nothing had happened."""
-    whole = arrays(run(tiny, tmp_path / "whole", quiet))
+    whole, _ = undisturbed
     with pytest.raises(Stopped):
         run(tiny, tmp_path / "run", quiet, 6)
     data = max((tmp_path / "run" / "checkpoints" / "6" / "state").rglob("d/*"), key=lambda path: path.stat().st_size)

@@ -79,7 +79,7 @@ class Disk:
             while file.write(bytes(2**14)):
                 pass
         _wait(lambda: life.ended() or "could not be saved" in life.log.read_text()[said:], _SAVE_SECS)
-        time.sleep(rng.random())
+        time.sleep(rng.random() * 0.2)
         ballast.unlink()
         return ()
 

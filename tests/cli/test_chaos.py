@@ -15,15 +15,15 @@ def test_a_run_survives(shards, tmp_path):
     """One hit of each kind; the parameters at the end are those of a run in peace, which the program compares."""
     result = launch(
         "chaos", f"--workdir={tmp_path}/chaos", "--hits=6", "--devices_per_process=1", "--", "--config=quickstart",
-        f"--config.data_dir={shards}", *TINY_SIZES, "--config.batch_size=4", "--config.completion_steps=30",
-        "--config.discriminator_steps=30", "--config.joint_steps=30", "--config.checkpoint_every_steps=4",
-        "--config.validate_every_steps=20", "--config.validation_samples=4",
+        f"--config.data_dir={shards}", *TINY_SIZES, "--config.batch_size=4", "--config.completion_steps=70",
+        "--config.discriminator_steps=70", "--config.joint_steps=70", "--config.checkpoint_every_steps=7",
+        "--config.validate_every_steps=100", "--config.validation_samples=4",
     )  # fmt: skip
     assert result.returncode == 0, result.stdout + result.stderr
     hits = re.findall(r"^(\d)/6 step \d+: (.*?):", result.stdout, re.MULTILINE)
     assert [number for number, _ in hits] == list("123456")
     assert {"SIGTERM", "SIGINT", "SIGKILL", "SIGKILL in the middle of a save"} <= {fault for _, fault in hits}
-    assert "the parameters after step 90 are those of the undisturbed run" in result.stdout
+    assert "the parameters after step 210 are those of the undisturbed run" in result.stdout
 
 
 def test_damage_is_done(tmp_path):
