@@ -104,7 +104,7 @@ def test_one_device_equals_eight(float64, stage):
     assert int(eight.step) == 3
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.parametrize("stage", STEPS)
 def test_float32_figures(stage):
     """Rounding grows in training, so float32 is only shown (pytest -s): what it must be is finite."""
