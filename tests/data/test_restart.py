@@ -205,7 +205,7 @@ def test_two_runs_at_once(corpus, tmp_path):
     assert not (tmp_path / "out" / SPOOL).exists()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_twenty_kills(tmp_path):
     """SIGKILL at random moments of the real command with two workers."""
     with tarfile.open(tmp_path / "photographs.tar", "w") as archive:
