@@ -61,7 +61,11 @@ def main(arguments: list[str]) -> int:
 
     console.print("undisturbed run")
     quiet = life(_QUIET)
-    if any(quiet.wait(None)):
+    try:
+        codes = quiet.wait(None)
+    finally:
+        quiet.kill()
+    if any(codes):
         raise UserError(f"the undisturbed run failed; {quiet.log} says why")
     total = quiet.last_step()
     with Disk(options.workdir / _HIT, options.workdir / _QUIET / "checkpoints") as disk:
@@ -89,27 +93,30 @@ def _disturb(
     deck = [faults[i % len(faults)] for i in range(hits)]
     rng.shuffle(deck)
     life, start_secs = start(), 0.0
-    for number, fault in enumerate(deck, 1):
-        if start_secs and rng.random() < 0.2 and len(life.processes) == 1:
-            time.sleep(rng.random() * start_secs)  # while it starts
-        else:
-            # Moments are drawn from what is left to do, so that the run lasts until the last hit.
-            done = life.wait_for_step(1)
-            life.wait_for_step(done + rng.randint(0, 2 * (total - done) // (hits - number + 4)))
-            time.sleep(rng.random() * 0.1)
-        if life.ended():
-            raise UserError(f"the run was over before hit {number} of {hits}; give it more steps, or --hits fewer")
-        hit = fault.strike(life, rng, leave_secs)
-        if life.ended():
-            begun, life = time.monotonic(), start()
-            life.wait_for_step(1)
-            hit.back_secs = start_secs = time.monotonic() - begun
-            hit.steps_lost = max(0, hit.step + 1 - (life.first_step() or total + 1))
-        yield hit
-        if life.ended() and any(codes := life.wait(None)):
-            raise UserError(f"the run could not go on after {fault.name} ({codes}); {life.log} says why")
-    if any(codes := life.wait(None)):
-        raise UserError(f"the run could not be finished after all hits (exit codes {codes}); {life.log} says why")
+    try:
+        for number, fault in enumerate(deck, 1):
+            if start_secs and rng.random() < 0.2 and len(life.processes) == 1:
+                time.sleep(rng.random() * start_secs)  # while it starts
+            else:
+                # Moments are drawn from what is left to do, so that the run lasts until the last hit.
+                done = life.wait_for_step(1)
+                life.wait_for_step(done + rng.randint(0, 2 * (total - done) // (hits - number + 4)))
+                time.sleep(rng.random() * 0.1)
+            if life.ended():
+                raise UserError(f"the run was over before hit {number} of {hits}; give it more steps, or --hits fewer")
+            hit = fault.strike(life, rng, leave_secs)
+            if life.ended():
+                begun, life = time.monotonic(), start()
+                life.wait_for_step(1)
+                hit.back_secs = start_secs = time.monotonic() - begun
+                hit.steps_lost = max(0, hit.step + 1 - (life.first_step() or total + 1))
+            yield hit
+            if life.ended() and any(codes := life.wait(None)):
+                raise UserError(f"the run could not go on after {fault.name} ({codes}); {life.log} says why")
+        if any(codes := life.wait(None)):
+            raise UserError(f"the run could not be finished after all hits (exit codes {codes}); {life.log} says why")
+    finally:
+        life.kill()
 
 
 def _different(one: Path, other: Path, step: int) -> list[str]:

@@ -82,6 +82,10 @@ class Life:
             if self.processes[index].poll() is None:
                 self.processes[index].send_signal(number)
 
+    def kill(self) -> None:
+        """Ends what is left; they run in sessions of their own, which no Ctrl-C reaches."""
+        self.send(signal.SIGKILL, range(len(self.processes)))
+
     def wait(self, limit_secs: float | None, but: Sequence[int] = ()) -> list[int]:
         """Waits for all `but` some, then kills what is left; returns the exit codes, 128 + number for a signal."""
         until = None if limit_secs is None else time.monotonic() + limit_secs
@@ -91,6 +95,6 @@ class Life:
                     process.wait(None if until is None else max(0.0, until - time.monotonic()))
                 except subprocess.TimeoutExpired:
                     break
-        self.send(signal.SIGKILL, range(len(self.processes)))
+        self.kill()
         codes = [process.wait() for process in self.processes]
         return [128 - code if code < 0 else code for code in codes]

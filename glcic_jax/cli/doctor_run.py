@@ -9,10 +9,10 @@ from typing import Any
 from glcic_jax.cli.doctor_machine import cores
 from glcic_jax.cli.findings import Finding, Mark, size
 from glcic_jax.data.decoding import decode_jpeg
-from glcic_jax.data.loader import batches, training_samples
+from glcic_jax.data.loader import batches
 from glcic_jax.data.reading import Reader
 from glcic_jax.data.shards import open_split, read_manifest
-from glcic_jax.training.setup import Config, hole_drawer, stages
+from glcic_jax.training.setup import Config, run_samples, stages
 
 _DECODED_RECORDS = 16
 _MEASURED_SECS = 5.0
@@ -108,15 +108,7 @@ class Data:
         """Images per second that the loader delivers by itself, and its threads."""
         config, threads = self._config, min(8, cores())
         assert self.reader is not None
-        samples = training_samples(
-            self.reader,
-            seed=config.seed,
-            short_side_px=config.short_side_px,
-            crop_px=config.crop_px,
-            flip=config.flip,
-            window_px=config.window_px,
-            draw_hole=hole_drawer(config),
-        )
+        samples = run_samples(config, self.reader)
         ahead = batches(samples, batch_size=config.batch_size, start_step=0, stop_step=5 * threads, threads=threads)
         for _ in range(threads):  # all threads are in full swing only then
             next(ahead)

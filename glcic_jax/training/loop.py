@@ -14,7 +14,7 @@ import numpy as np
 from jax.sharding import Mesh
 
 from glcic_jax.atomic import atomic_file
-from glcic_jax.data.loader import batches, fixed_samples, training_samples
+from glcic_jax.data.loader import batches, fixed_samples
 from glcic_jax.data.reading import Reader
 from glcic_jax.data.shards import open_split, read_manifest
 from glcic_jax.errors import UserError
@@ -29,7 +29,16 @@ from glcic_jax.training.processes import Watchdog, is_first
 from glcic_jax.training.progress import Progress
 from glcic_jax.training.resume import changed_keys, check_continues
 from glcic_jax.training.run import Run, read_metrics, require_finite
-from glcic_jax.training.setup import Config, Stage, build_problem, check, hole_drawer, initial_state, stages
+from glcic_jax.training.setup import (
+    Config,
+    Stage,
+    build_problem,
+    check,
+    hole_drawer,
+    initial_state,
+    run_samples,
+    stages,
+)
 from glcic_jax.training.state import TrainState
 from glcic_jax.training.step import Problem
 from glcic_jax.training.telemetry import METRICS, Meter, NoTelemetry, Telemetry
@@ -77,16 +86,7 @@ def train(
         workdir.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise UserError(f"cannot use {workdir} as --workdir: {error.strerror}; choose another") from error
-    samples = training_samples(
-        reader,
-        seed=config.seed,
-        short_side_px=config.short_side_px,
-        crop_px=config.crop_px,
-        flip=config.flip,
-        window_px=config.window_px,
-        draw_hole=hole_drawer(config),
-        real_window_on_hole=config.real_window_on_hole,
-    )
+    samples = run_samples(config, reader)
     stage_ends = [stage.stop for stage in plan if stage.stop > stage.start]
     folder = workdir / "checkpoints"
     lock = locked(workdir / "lock", f"the run in {workdir}") if is_first() else contextlib.nullcontext()

@@ -5,13 +5,15 @@ import functools
 import math
 from typing import Any, NamedTuple, TypeAlias
 
+import grain.python as grain
 import jax
 import jax.numpy as jnp
 import ml_collections
 import optax
 
 from glcic_jax.data.holes import draw_hole
-from glcic_jax.data.loader import DrawHole
+from glcic_jax.data.loader import DrawHole, training_samples
+from glcic_jax.data.reading import Reader
 from glcic_jax.errors import UserError
 from glcic_jax.models.completion import STRIDE_PX, CompletionNetwork
 from glcic_jax.models.context_encoder import REDUCTION, ContextEncoder, PatchDiscriminator
@@ -176,6 +178,20 @@ def hole_drawer(config: Config) -> DrawHole:
         hole_px=config.hole_px,
         holes=config.holes.to_dict(),
         in_window=config.holes_in_window,
+    )
+
+
+def run_samples(config: Config, reader: Reader) -> grain.MapDataset:
+    """The global order of samples that a recipe trains on."""
+    return training_samples(
+        reader,
+        seed=config.seed,
+        short_side_px=config.short_side_px,
+        crop_px=config.crop_px,
+        flip=config.flip,
+        window_px=config.window_px,
+        draw_hole=hole_drawer(config),
+        real_window_on_hole=config.real_window_on_hole,
     )
 
 
