@@ -12,6 +12,7 @@ from typing import Any, Self
 
 from rich.console import Console
 
+from glcic_jax.allocator import keep_freed_memory
 from glcic_jax.cli.main import EXIT_NOT_FINITE, EXIT_USER_ERROR
 from glcic_jax.cli.recipes import load_recipe, recipe_path
 from glcic_jax.errors import UserError
@@ -77,6 +78,7 @@ def _train(config: Any, workdir: Path, should_stop: Callable[[int], bool], allow
     from glcic_jax.training.processes import is_first
     from glcic_jax.training.progress import Progress
 
+    keep_freed_memory()
     console = Console(quiet=not is_first())
     try:
         train(
