@@ -10,8 +10,6 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from glcic_jax.models.completion import CompletionNetwork
-from glcic_jax.models.discriminator import ContextDiscriminator
 from glcic_jax.models.layers import Conv, TransposedConv
 
 _FIRST = ("conv1", "local_conv1", "global_conv1")
@@ -50,13 +48,13 @@ class StepCosts(NamedTuple):
     joint: int
 
 
-def completion_cost(network: CompletionNetwork, size_px: int) -> NetworkCost:
-    """Of painting a square image."""
+def completion_cost(network: nn.Module, size_px: int) -> NetworkCost:
+    """Of painting a square image; network: a CompletionNetwork."""
     return _network_cost(network, (size_px, 3), (size_px, 1))
 
 
-def discriminator_cost(network: ContextDiscriminator, size_px: int, window_px: int) -> NetworkCost:
-    """Of judging a square image and a window of it."""
+def discriminator_cost(network: nn.Module, size_px: int, window_px: int) -> NetworkCost:
+    """Of judging a square image and a window of it; network: a ContextDiscriminator."""
     return _network_cost(network, (size_px, 3), (window_px, 3))
 
 
