@@ -38,7 +38,7 @@ def main(arguments: list[str]) -> int:
         table = Table(title=title, title_justify="left", box=None, pad_edge=False)
         headings = [heading for heading in rows[0] if any(row[heading] is not None for row in rows)]
         for index, heading in enumerate(headings):
-            table.add_column(heading, justify="right" if index else "left", no_wrap=not index)
+            table.add_column(heading, justify="right" if index else "left", no_wrap=not index, overflow="fold")
         for row in rows:
             table.add_row(*(_cell(row[heading]) for heading in headings))
         console.print(table)
