@@ -27,6 +27,8 @@ def get_config() -> ml_collections.ConfigDict:
 
     # The three stages (paper, section 4). Any may have 0 steps.
     config.batch_size = 96  # over all devices
+    config.microbatches = 1  # parts that a device works through for one update: less memory, statistics of each part
+    config.remat = False  # True: normalisations and activations are computed again, not kept: less memory
     config.completion_steps = 90_000
     config.discriminator_steps = 10_000
     config.joint_steps = 400_000

@@ -97,7 +97,7 @@ class Doctor:
 
     def _check_batch_size(self) -> Iterator[Finding]:
         if self._devices:
-            check_batch_size(self._config.batch_size, make_mesh(self._devices))
+            check_batch_size(self._config.batch_size, make_mesh(self._devices), self._config.microbatches)
             self._fits_devices = True
         yield from ()
 

@@ -169,5 +169,5 @@ class Steps:
         return statistics.median(seconds[1:] or seconds)
 
     def _less(self) -> str:
-        smaller = max(self._mesh.size, self._config.batch_size // 2 // self._mesh.size * self._mesh.size)
-        return f"--config.batch_size={smaller}, --config.compute_dtype=bfloat16, or more devices"
+        halved = f"--config.microbatches={2 * self._config.microbatches}"
+        return f"{halved}, --config.remat=True, --config.compute_dtype=bfloat16, a smaller batch, or more devices"

@@ -13,6 +13,7 @@ from typing import Any, NamedTuple
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+from jax.ad_checkpoint import checkpoint_name
 
 # U(-1/sqrt(fan_in), 1/sqrt(fan_in)), as Torch7 drew weights; Flax's default has three times the variance.
 torch7_uniform = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")
@@ -31,6 +32,10 @@ def torch7_bias(fan_in: int) -> Callable[..., jax.Array]:
 def activation(x: jax.Array, negative_slope: float) -> jax.Array:
     """ReLU, leaky where the slope is not zero."""
     return nn.leaky_relu(x, negative_slope) if negative_slope else nn.relu(x)
+
+
+CONVOLVED = "convolved"
+"""Name of what convolutions return, for policies of what to keep for the gradient."""
 
 
 class Geometry(NamedTuple):
@@ -223,7 +228,7 @@ class Conv(nn.Module):
         # Explicit: "SAME" pads strided convolutions more at one side, the paper's code pads both alike.
         y = convolve(x, kernel, Geometry(self.stride, self.dilation, padding, self.precision))
         y = y if self.padded else y[:, 1:]
-        return y if bias is None else y + bias
+        return checkpoint_name(y if bias is None else y + bias, CONVOLVED)
 
 
 class TransposedConv(nn.Module):
@@ -257,7 +262,7 @@ class TransposedConv(nn.Module):
         y = convolve(x, phases.reshape(2, 2, c, 4 * out), geometry).reshape(n, h + 1, w + 1, 2, 2, out)
         rows = [jnp.stack([y[:, p : p + h, q : q + w, p, q] for q in (0, 1)], axis=3) for p in (0, 1)]
         y = jnp.stack(rows, axis=2).reshape(n, 2 * h, 2 * w, out)
-        return y if bias is None else y + bias
+        return checkpoint_name(y if bias is None else y + bias, CONVOLVED)
 
 
 def batch_norm(name: str, train: bool, axis_name: str | None, dtype: Any) -> nn.BatchNorm:

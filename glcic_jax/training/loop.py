@@ -74,7 +74,7 @@ def train(
     """
     check(config)
     mesh = make_mesh(devices)
-    check_batch_size(config.batch_size, mesh)
+    check_batch_size(config.batch_size, mesh, config.microbatches)
     data_dir = Path(config.data_dir)
     manifest = read_manifest(data_dir)
     reader = Reader(open_split(data_dir, manifest, "train"), config.max_damaged_share)

@@ -6,6 +6,7 @@ from typing import Any
 
 import jax
 import numpy as np
+from jax.flatten_util import ravel_pytree
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
 
 from glcic_jax.data.batch import Batch
@@ -21,12 +22,14 @@ def make_mesh(devices: list[jax.Device] | None = None) -> Mesh:
     return Mesh(np.array(devices), (AXIS,), axis_types=(AxisType.Auto,))
 
 
-def check_batch_size(batch_size: int, mesh: Mesh) -> None:
-    """Raises UserError if the devices do not divide the batch."""
-    if batch_size < 1 or batch_size % mesh.size:
-        below, above = batch_size // mesh.size * mesh.size, -(-max(1, batch_size) // mesh.size) * mesh.size
+def check_batch_size(batch_size: int, mesh: Mesh, microbatches: int = 1) -> None:
+    """Raises UserError if the devices, and the microbatches on each, do not divide the batch."""
+    parts = mesh.size * microbatches
+    if batch_size < 1 or batch_size % parts:
+        below, above = batch_size // parts * parts, -(-max(1, batch_size) // parts) * parts
         fitting = " or ".join(str(size) for size in (below, above) if size > 0)
-        raise UserError(f"config.batch_size is {batch_size}, which {mesh.size} devices do not divide; use {fitting}")
+        who = f"{mesh.size} devices" + (f" with config.microbatches={microbatches}" if microbatches > 1 else "")
+        raise UserError(f"config.batch_size is {batch_size}, which {who} do not divide; use {fitting}")
 
 
 def map_over_mesh(step: Callable[..., Any], mesh: Mesh) -> Callable[[Any, Batch], Any]:
@@ -38,6 +41,14 @@ def map_over_mesh(step: Callable[..., Any], mesh: Mesh) -> Callable[[Any, Batch]
         out_specs=(PartitionSpec(), PartitionSpec()),
     )
     return jax.jit(mapped, donate_argnums=0)
+
+
+def mean_over_devices(tree: Any) -> Any:
+    """Inside a mapped step: the mean of every leaf over the mesh, in one message for all leaves together."""
+    if jax.lax.axis_size(AXIS) == 1:  # nothing to send; the call only tells JAX that all devices agree
+        return jax.lax.pmean(tree, AXIS)
+    vector, leaves = ravel_pytree(tree)
+    return leaves(jax.lax.pmean(vector, AXIS))
 
 
 def replicated(mesh: Mesh) -> NamedSharding:

@@ -9,6 +9,7 @@ from glcic_jax.training.setup import Config, stages
 HARMLESS = {
     "data_dir", "init_from", "log_every_steps", "validate_every_steps", "validation_samples", "grid_samples",
     "checkpoint_every_steps", "keep_checkpoints", "max_damaged_share", "watchdog_secs",
+    "remat", "profile_steps",
     "weights_licence", "data_licence",
 }  # fmt: skip
 STEPS = {"completion_steps", "discriminator_steps", "joint_steps"}

@@ -69,7 +69,7 @@ def check(config: Config) -> None:
     for key in ("completion_steps", "discriminator_steps", "joint_steps", "balance_gradients_steps"):
         require(config[key] >= 0, key, "it cannot be negative")
     for key in ("log_every_steps", "validate_every_steps", "checkpoint_every_steps", "keep_checkpoints",
-                "validation_samples", "grid_samples", "watchdog_secs"):  # fmt: skip
+                "validation_samples", "grid_samples", "watchdog_secs", "microbatches"):  # fmt: skip
         require(config[key] >= 1, key, "it must be at least 1")
     require(0 <= config.seed < 2**32, "seed", "it must lie in 0 to 2**32 - 1")
     require(0 <= config.max_damaged_share <= 1, "max_damaged_share", "it must lie in 0 to 1")
@@ -227,6 +227,8 @@ def build_problem(config: Config, mean_color: tuple[float, float, float]) -> Pro
         saturating=config.saturating_adversarial_loss,
         balance_gradients_steps=config.balance_gradients_steps,
         joint_start_step=stages(config)[-1].start,
+        microbatches=config.microbatches,
+        remat=config.remat,
     )
 
 
