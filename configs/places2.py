@@ -105,6 +105,8 @@ def get_config() -> ml_collections.ConfigDict:
     config.checkpoint_every_steps = 1_000
     config.keep_checkpoints = 2  # the newest; those at the stages' ends stay besides
 
+    config.profile_steps = (0, 0)  # (first, stop): these steps are profiled into WORKDIR/profile; (0, 0): none
+
     config.watchdog_secs = 1_800  # without a finished step for so long, the run is stuck and ends itself
 
     # For the model's card.

@@ -10,7 +10,15 @@ import pytest
 from tests.conftest import ROOT
 
 PACKAGE = ROOT / "glcic_jax"
-FREE = {"errors", "atomic", "allocator", "checksum", "lock", ""}  # what everybody may import; "" is the version
+FREE = {
+    "errors",
+    "atomic",
+    "allocator",
+    "checksum",
+    "compilation",
+    "lock",
+    "",
+}  # what everybody may import; "" is the version
 
 # Which rooms a room may import from; nothing goes upwards.
 ALLOWED = {

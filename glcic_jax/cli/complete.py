@@ -149,7 +149,7 @@ def _run(job: Job, paint: Paint, preview: bool) -> list[str]:
 
 def _load(model: Path) -> "Completer":
     from glcic_jax.allocator import keep_freed_memory
-    from glcic_jax.inference.compilation import keep_compiled_programs
+    from glcic_jax.compilation import keep_compiled_programs
     from glcic_jax.inference.completer import Completer
 
     keep_freed_memory()

@@ -115,7 +115,7 @@ def _complete(benchmark: "Benchmark", options: argparse.Namespace, console: Cons
     found = []
     with Bars(console, "cases") as bars:
         for name, folder in models:
-            from glcic_jax.inference.compilation import keep_compiled_programs
+            from glcic_jax.compilation import keep_compiled_programs
             from glcic_jax.inference.completer import Completer
 
             keep_compiled_programs()

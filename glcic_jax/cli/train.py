@@ -15,6 +15,7 @@ from rich.console import Console
 from glcic_jax.allocator import keep_freed_memory
 from glcic_jax.cli.main import EXIT_NOT_FINITE, EXIT_USER_ERROR
 from glcic_jax.cli.recipes import load_recipe, recipe_path
+from glcic_jax.compilation import keep_compiled_programs
 from glcic_jax.errors import UserError
 
 EXIT_STOPPED = 75  # EX_TEMPFAIL: run the same command again
@@ -79,6 +80,7 @@ def _train(config: Any, workdir: Path, should_stop: Callable[[int], bool], allow
     from glcic_jax.training.progress import Progress
 
     keep_freed_memory()
+    keep_compiled_programs()
     console = Console(quiet=not is_first())
     try:
         train(

@@ -28,8 +28,9 @@ def accumulate(part: Part, carried: Any, batch: Batch, microbatches: int) -> tup
     parts = jax.tree.map(lambda x: x.reshape(microbatches, len(x) // microbatches, *x.shape[1:]), batch)
 
     def body(held: Any, microbatch: Batch) -> tuple[Any, None]:
+        total, carried = held
         # One after the other: otherwise the compiler may run all forward passes first and keep all they leave.
-        (total, carried), microbatch = jax.lax.optimization_barrier((held, microbatch))
+        _, microbatch = jax.lax.optimization_barrier((total, microbatch))
         values, carried = part(carried, microbatch)
         return (jax.tree.map(jnp.add, total, values), carried), None
 

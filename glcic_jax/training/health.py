@@ -105,7 +105,7 @@ RULES = (
         "the data cannot keep up",
         ("data_wait_share",),
         (1, 2, 3),
-        lambda v: v["data_wait_share"] > 0.3,
+        lambda v: v["data_wait_share"] > 0.1,
         lambda v: f"{v['data_wait_share']:.0%} of the time is spent waiting for images; see glcic benchmark loader",
     ),
 )

@@ -26,6 +26,7 @@ from glcic_jax.training.health import Health
 from glcic_jax.training.init_from import check_conventions, initialised_from, read_weights
 from glcic_jax.training.mesh import check_batch_size, make_mesh, map_over_mesh, put_batch, put_replicated, replicated
 from glcic_jax.training.processes import Watchdog, is_first
+from glcic_jax.training.profile import Profile
 from glcic_jax.training.progress import Progress
 from glcic_jax.training.resume import changed_keys, check_continues
 from glcic_jax.training.run import Run, read_metrics, require_finite
@@ -73,6 +74,7 @@ def train(
         FloatingPointError if a loss or a parameter is not finite.
     """
     check(config)
+    began = time.perf_counter()
     mesh = make_mesh(devices)
     check_batch_size(config.batch_size, mesh, config.microbatches)
     data_dir = Path(config.data_dir)
@@ -104,6 +106,7 @@ def train(
             Checkpoints(folder, config.keep_checkpoints, stage_ends) as checkpoints,
             Telemetry(workdir, step, progress.say) if is_first() else NoTelemetry() as telemetry,
             progress,
+            Profile(config.profile_steps if is_first() else (0, 0), workdir / "profile", progress.say) as profile,
         ):
             health = Health()
             health.replay(workdir / METRICS)
@@ -122,6 +125,8 @@ def train(
                 should_stop,
                 watchdog,
                 health,
+                profile,
+                began,
             )
             global_batches = batches(
                 samples,
@@ -157,8 +162,13 @@ def _run_stage(run: Run, stage: Stage, state: TrainState, first: int, ahead: Ahe
             raise _stopped(run, done - 1, stage, state)
         waited = time.perf_counter() - asked
         placed = put_batch(run.mesh, batch)
-        with jax.transfer_guard("disallow"):  # a hidden copy would cost speed every step
+        dispatched = time.perf_counter()
+        with (
+            run.profile.step(done - 1, previous),
+            jax.transfer_guard("disallow"),
+        ):  # a hidden copy would cost speed every step
             state, metrics = step_on_mesh(state, placed)
+        run.tell_first_step(metrics, dispatched)
         if previous is not None:
             # Read one step late: the device computes this step while the host reads the last one's figures.
             interval.append(read_metrics(previous, done - 1, stage, run.checkpoints.folder))

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,7 @@ from glcic_jax.training.checkpoint import Checkpoints, steps_in
 from glcic_jax.training.export import versions
 from glcic_jax.training.health import Health
 from glcic_jax.training.processes import Watchdog, as_first_says
+from glcic_jax.training.profile import Profile
 from glcic_jax.training.progress import Progress
 from glcic_jax.training.resume import about_run
 from glcic_jax.training.setup import Config, Stage
@@ -42,6 +44,8 @@ class Run:
     should_stop: Callable[[int], bool]
     watchdog: Watchdog
     health: Health
+    profile: Profile
+    began: float | None
     damaged_told: int = 0
 
     def owes_validation(self, step: int, stage_end: bool) -> bool:
@@ -66,6 +70,16 @@ class Run:
             self.telemetry.text(step, "damaged_record", reason)
         self.damaged_told = len(damaged)
         return {"damaged_records": float(len(damaged))}
+
+    def tell_first_step(self, metrics: dict[str, jax.Array], dispatched: float) -> None:
+        """Waits for the first step of this call of `train`, and says how long it took; nothing for later ones."""
+        if self.began is None:
+            return
+        jax.block_until_ready(metrics)
+        now = time.perf_counter()
+        compiling = now - dispatched
+        self.progress.say(f"first step after {now - self.began:.1f} s, of them {compiling:.1f} s to compile and run it")
+        self.began = None
 
     def tell_alarms(self, step: int, stage: Stage, values: dict[str, float]) -> None:
         """Says what goes wrong, if these figures show it."""

@@ -71,6 +71,8 @@ def check(config: Config) -> None:
     for key in ("log_every_steps", "validate_every_steps", "checkpoint_every_steps", "keep_checkpoints",
                 "validation_samples", "grid_samples", "watchdog_secs", "microbatches"):  # fmt: skip
         require(config[key] >= 1, key, "it must be at least 1")
+    first, stop = config.profile_steps if _are_whole(config.profile_steps) else (-1, -1)
+    require(0 <= first <= stop, "profile_steps", "it must be (first, stop), such as (20, 25); (0, 0) for none")
     require(0 <= config.seed < 2**32, "seed", "it must lie in 0 to 2**32 - 1")
     require(0 <= config.max_damaged_share <= 1, "max_damaged_share", "it must lie in 0 to 1")
     require(math.isfinite(config.alpha) and config.alpha >= 0, "alpha", "it cannot be negative")
@@ -166,7 +168,12 @@ def _check_holes(config: Config) -> None:
 
 def _is_range(value: Any) -> bool:
     """Whether it is (smallest, largest), whole numbers from 1."""
-    return isinstance(value, tuple) and [type(end) for end in value] == [int, int] and 0 < value[0] <= value[1]
+    return _are_whole(value) and 0 < value[0] <= value[1]
+
+
+def _are_whole(value: Any) -> bool:
+    """Whether it is a pair of whole numbers."""
+    return isinstance(value, tuple) and [type(end) for end in value] == [int, int]
 
 
 def hole_drawer(config: Config) -> DrawHole:

@@ -121,7 +121,7 @@ def joint_step(state: TrainState, batch: Batch, *, problem: Problem) -> tuple[Tr
     (grads, metrics), (stats, judged) = accumulate(judge, before, batch, problem.microbatches)
     discriminator = _updated(state.discriminator, problem.discriminator_optimizer, grads, _shared(judged, problem))
     if problem.microbatches > 1:  # the second sweep begins after the first, which leaves it nothing to keep
-        discriminator, batch = jax.lax.optimization_barrier((discriminator, batch))
+        _, batch = jax.lax.optimization_barrier((discriminator.params, batch))
 
     def learn(_: None, batch: Batch) -> tuple[tuple[Any, Metrics], None]:
         output, pull_back, _ = painted or paint(state.completion.batch_stats, batch)

@@ -54,6 +54,19 @@ def test_outputs(run, tiny):
     assert int(state.step) == 10
 
 
+def test_a_profile_of_two_steps(tiny, tmp_path):
+    """In TensorBoard's format, where the run says; the keys of telemetry do not bind a run."""
+    tiny.completion_steps, tiny.discriminator_steps, tiny.joint_steps, tiny.profile_steps = 4, 0, 0, (1, 3)
+    told = io.StringIO()
+    train(tiny, tmp_path / "run", Progress(Console(file=told, width=200)))
+    traces = list((tmp_path / "run" / "profile" / "plugins" / "profile").glob("*/*.xplane.pb"))
+    assert len(traces) == 1 and traces[0].stat().st_size
+    assert f"a profile from step 1 on is in {tmp_path / 'run' / 'profile'}" in told.getvalue()
+    assert told.getvalue().count("first step after") == 1
+    tiny.profile_steps = (0, 0)
+    train(tiny, tmp_path / "run", Progress(Console(file=io.StringIO())))
+
+
 def test_validation_scores_are_those_of_numpy(run, tiny, shards):
     from glcic_jax.data.loader import fixed_samples
     from glcic_jax.data.reading import Reader
@@ -204,6 +217,7 @@ def test_a_loss_that_is_not_finite_stops_the_run(tiny, tmp_path, quiet):
         ("holes.thin.length_px", (9, 3), "holes.thin.length_px is (9, 3)"),
         ("holes.thick.box_share", 1.5, "holes.thick.box_share is 1.5; it must lie in 0 to 1"),
         ("holes.brush.share", 1.0, "holes.brush.width_px is (12, 39); strokes must fit into config.window_px"),
+        ("profile_steps", (5, 3), "profile_steps is (5, 3); it must be (first, stop)"),
         ("seed", -1, "seed is -1"),
         ("alpha", float("nan"), "alpha is nan"),
     ],

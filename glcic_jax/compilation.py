@@ -1,4 +1,4 @@
-"""Compiled programs on disk, so that only a machine's first completion waits for the compiler."""
+"""Compiled programs on disk, so that only the first run on a machine waits for the compiler."""
 
 import os
 import sys
