@@ -11,7 +11,8 @@ from glcic_jax.data.batch import Batch
 from glcic_jax.errors import UserError
 from glcic_jax.training.adversarial import cooperative_joint_step, deaf_joint_step
 from glcic_jax.training.mesh import check_batch_size, make_mesh
-from tests.training.test_devices import BATCH, STEPS, after, batches, differences, initial, problem
+from glcic_jax.training.step import _complete
+from tests.training.test_devices import BATCH, SIZE, STEPS, after, batches, differences, initial, problem
 from tests.training.test_step_parity import norm_relative, split_dead_biases
 
 RIVALS = {"deaf": deaf_joint_step, "cooperative": cooperative_joint_step}
@@ -96,6 +97,25 @@ def test_recomputing_changes_nothing(float64, stage):
     )
     for name, value in differences(kept, recomputed).items():
         assert value < 1e-9, name
+
+
+def test_recomputing_keeps_less():
+    """In bytes that JAX keeps for C's gradient; compilers for CPUs merge again what is to be computed twice."""
+    setup, made = problem(sync=False), batches(1)[0]
+    state = initial(setup, jnp.float32).completion
+
+    def kept(remat: bool) -> int:
+        def pull_back(params, image, mask):
+            def paint(params):
+                return _complete(dataclasses.replace(setup, remat=remat), params, state.batch_stats, image, mask)[0]
+
+            return jax.vjp(paint, params)[1]
+
+        image = jnp.asarray(made.image, jnp.float32)
+        return sum(leaf.nbytes for leaf in jax.tree.leaves(jax.jit(pull_back)(state.params, image, made.mask)))
+
+    outputs = 4 * BATCH * SIZE**2 * (4 + 2 * 8 / 4 + 9 * 16 / 16 + 2 * 8 / 4 + 4 + 2 + 3)  # channels
+    assert outputs < kept(True) < outputs * 1.4 < kept(False) / 2
 
 
 def test_batches_that_do_not_split():
