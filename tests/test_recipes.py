@@ -13,6 +13,7 @@ def test_every_recipe_is_consistent_and_names_its_command():
         "places2",
         "quickstart",
         "scenes128",
+        "scenes128_cpu",
         "shtamura",
         "study",
         "tadax",

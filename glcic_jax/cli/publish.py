@@ -31,6 +31,9 @@ def main(arguments: list[str]) -> int:
             f"the card of {options.workdir / 'model'} has no {', '.join(sorted(missing))}; give a run's folder"
         )
     about = {key: card[key] for key in ("trained", "provenance")}
+    # Folders of the machine that it was trained on are nobody's business: their names are enough.
+    recipe = about["provenance"].get("config", {})
+    recipe |= {key: Path(recipe[key]).name for key in ("data_dir", "init_from") if recipe.get(key)}
     about["licences"] = {**card["licences"], "weights": options.licence_note, "data": options.data}
     about["published"] = {
         "data": options.data,

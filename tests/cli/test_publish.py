@@ -17,7 +17,7 @@ from tests.inference.conftest import shaken
 
 ABOUT = {
     "trained": {"steps": 7, "batch_size": 16, "crop_px": 64, "hole_px": [8, 16]},
-    "provenance": {"images": 32},
+    "provenance": {"images": 32, "config": {"data_dir": "/somebody/photographs", "init_from": "", "seed": 3}},
     "licences": {"code": "Apache-2.0", "weights": "?", "data": "?"},
 }
 WORDS = ["--data=scenes, research only", "--licence_note=research only", "--limits=no faces", "--cost=1 h on a GPU"]
@@ -43,6 +43,7 @@ def test_half_the_size_and_a_card(published):
     assert card["published"]["samples"] == 112 and card["published"]["limits"] == "no faces"
     assert card["published"]["scores"]["in_hole"]["ours"]["psnr"] == [17, 16, 18]
     assert card["licences"] == {"code": "Apache-2.0", "weights": "research only", "data": "scenes, research only"}
+    assert card["provenance"]["config"] == {"data_dir": "photographs", "init_from": "", "seed": 3}
     whole, small = (f / "completion.safetensors" for f in (published.parent / "run" / "model", published))
     assert small.stat().st_size < 0.65 * whole.stat().st_size
     (network, variables, _), (_, exact, _) = glcic_jax.load(published), glcic_jax.load(whole.parent)
