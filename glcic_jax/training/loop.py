@@ -163,10 +163,8 @@ def _run_stage(run: Run, stage: Stage, state: TrainState, first: int, ahead: Ahe
         waited = time.perf_counter() - asked
         placed = put_batch(run.mesh, batch)
         dispatched = time.perf_counter()
-        with (
-            run.profile.step(done - 1, previous),
-            jax.transfer_guard("disallow"),
-        ):  # a hidden copy would cost speed every step
+        no_copies = jax.transfer_guard("disallow")  # a hidden one would cost speed every step
+        with run.profile.step(done - 1, previous), no_copies:
             state, metrics = step_on_mesh(state, placed)
         run.tell_first_step(metrics, dispatched)
         if previous is not None:

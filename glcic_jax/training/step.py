@@ -158,7 +158,7 @@ def _output_gradient(
     if problem.balance_gradients_steps:
         balanced = state.step < problem.joint_start_step + problem.balance_gradients_steps
         error_sum, adversarial_sum = jax.lax.psum((error_square, adversarial_square), AXIS)
-        alpha = jnp.where(balanced, jnp.sqrt(error_sum / jnp.maximum(adversarial_sum, 1e-40)), alpha)
+        alpha = jnp.where(balanced, jnp.sqrt(error_sum / jnp.maximum(adversarial_sum, 1e-37)), alpha)
     metrics = {
         "completion_loss": loss,
         "adversarial_loss": adversarial_value,
