@@ -11,7 +11,7 @@ def keep_freed_memory() -> bool:
     """Keeps freed memory mapped for the next step; returns whether the C library could be told (glibc on Linux).
 
     By default every large buffer is unmapped when it is freed, and its pages are faulted in and zeroed by the kernel
-    again in the next step: up to a third of a training step's time on CPUs. To be called before much is allocated.
+    again in the next step: a fifth of a training step's time on CPUs. To be called before much is allocated.
     The process then holds what it needed at most; GPUs have allocators of their own and do not mind.
     """
     if sys.platform != "linux":

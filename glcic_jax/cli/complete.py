@@ -65,7 +65,7 @@ def _parser() -> argparse.ArgumentParser:
         "--model",
         type=Path,
         default=os.environ.get("GLCIC_MODEL"),
-        help="model folder; default: $GLCIC_MODEL, else the one that ships, if there is one",
+        help="model folder; default: $GLCIC_MODEL, else the one that ships",
     )
     add("--output", type=Path, help="file, or folder for several; default: beside the photograph, NAME_completed")
     add(
