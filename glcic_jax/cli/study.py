@@ -169,8 +169,8 @@ def _budget(text: str) -> Budget:
 
 def _train(runs: list[Cell], console: Console) -> int:
     """Trains what is not done; returns the exit code."""
-    from glcic_jax.cli.train import EXIT_STOPPED, StopOnSignal
     from glcic_jax.allocator import keep_freed_memory
+    from glcic_jax.cli.train import EXIT_STOPPED, StopOnSignal
     from glcic_jax.compilation import keep_compiled_programs
     from glcic_jax.training.loop import Stopped, train
     from glcic_jax.training.progress import Progress
