@@ -11,6 +11,14 @@ def hole_l1(output: np.ndarray, image: np.ndarray, mask: np.ndarray) -> np.ndarr
     return _hole_mean(np.abs(_difference(output, image)), mask)
 
 
+def rim_l1(output: np.ndarray, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Mean absolute error over the hole's pixels that touch a known one, side by side: (N,).
+
+    There the photograph goes on right next door, so what is wrong is what does not fit. The hole must have a rim.
+    """
+    return _hole_mean(np.abs(_difference(output, image)), _rim(mask))
+
+
 def hole_l2(output: np.ndarray, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Mean squared error over the hole's pixels and channels: (N,)."""
     return _hole_mean(np.square(_difference(output, image)), mask)
@@ -50,6 +58,15 @@ def hole_spread(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 def hole_clipped(output: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Share of the hole's values that lie within a level of 255 of black or white: (N,)."""
     return _hole_mean((np.abs(np.asarray(output, np.float64) - 0.5) > 0.5 - 1 / 255).astype(float), mask)
+
+
+def _rim(mask: np.ndarray) -> np.ndarray:
+    from scipy.ndimage import binary_erosion
+
+    hole = mask[..., 0] > 0
+    beside = np.array([[[0, 1, 0], [1, 1, 1], [0, 1, 0]]], bool)  # within each image
+    inner = binary_erosion(hole, beside, border_value=1)  # nothing known lies beyond the image
+    return (hole & ~inner)[..., None]
 
 
 def _difference(output: np.ndarray, image: np.ndarray) -> np.ndarray:

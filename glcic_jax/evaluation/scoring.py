@@ -11,12 +11,12 @@ from glcic_jax.data.images import SUFFIXES, read_image, write_image
 from glcic_jax.errors import UserError
 from glcic_jax.evaluation.benchmark import Benchmark, Case
 from glcic_jax.evaluation.intervals import Estimate, bootstrap_mean
-from glcic_jax.evaluation.metrics import SSIM_PX, hole_l1, hole_l2, hole_psnr, hole_ssim
+from glcic_jax.evaluation.metrics import SSIM_PX, hole_l1, hole_l2, hole_psnr, hole_ssim, rim_l1
 
 Fill = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(image uint8 (H, W, 3), mask uint8 (H, W, 1)) -> uint8 (H, W, 3)."""
 
-METRICS = {"l1": "L1", "l2": "L2", "psnr": "PSNR (dB)", "ssim": "SSIM"}
+METRICS = {"l1": "L1", "l2": "L2", "psnr": "PSNR (dB)", "ssim": "SSIM", "rim_l1": "L1 at the rim"}
 """Inside the hole; keys in files, and headings in tables."""
 HIGHER_IS_BETTER = ("psnr", "ssim")
 PERFECT_PSNR = 100.0
@@ -113,7 +113,7 @@ def score(benchmark: Benchmark, results: Results) -> dict[str, np.ndarray]:
         if min(case.image.shape[:2]) < SSIM_PX:
             raise UserError(f"{case.name} is smaller than SSIM's window of {SSIM_PX} px; make a larger benchmark")
         batch = composite[None] / 255, case.image[None] / 255, case.mask[None]
-        for metric, function in (("l1", hole_l1), ("l2", hole_l2), ("psnr", hole_psnr), ("ssim", hole_ssim)):
+        for metric, function in zip(METRICS, (hole_l1, hole_l2, hole_psnr, hole_ssim, rim_l1), strict=True):
             scores[metric].append(float(function(*batch)[0]))
     arrays = {metric: np.array(values) for metric, values in scores.items()}
     return arrays | {"psnr": np.minimum(arrays["psnr"], PERFECT_PSNR)}

@@ -14,7 +14,7 @@ from glcic_jax.evaluation.intervals import LEVEL, RESAMPLES, Estimate
 from glcic_jax.evaluation.scoring import METRICS
 
 JSON, CSV, MARKDOWN = "scores.json", "scores.csv", "scores.md"
-_DIGITS = {"l1": 4, "l2": 4, "psnr": 2, "ssim": 3}
+_DIGITS = {"l1": 4, "l2": 4, "psnr": 2, "ssim": 3, "rim_l1": 4}
 
 
 def write_json(folder: Path, report: dict[str, Any]) -> None:

@@ -88,7 +88,7 @@ def test_score_and_figure(benchmark, results, tmp_path, capsys):
     report = json.loads((scores / "scores.json").read_text())
     means = {row["method"]: row for row in report["summary"] if row["group"] == "all"}
     assert list(means) == ["ours", "tool", "telea", "mean"] and report["notes"] == {}
-    for metric in ("l1", "l2", "psnr", "ssim"):
+    for metric in ("l1", "l2", "psnr", "ssim", "rim_l1"):
         assert means["tool"][metric] == means["telea"][metric]
     assert {row["group"] for row in report["summary"]} >= {"kind rect", "kind thin", "kind medium", "kind thick"}
     with (scores / "scores.csv").open() as opened:

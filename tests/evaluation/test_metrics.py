@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter
 from skimage.metrics import mean_squared_error, peak_signal_noise_ratio
 
 from glcic_jax.evaluation.intervals import bootstrap_mean
-from glcic_jax.evaluation.metrics import hole_l1, hole_l2, hole_psnr, hole_ssim
+from glcic_jax.evaluation.metrics import hole_l1, hole_l2, hole_psnr, hole_ssim, rim_l1
 
 
 def test_against_a_walk_over_the_hole():
@@ -60,6 +60,25 @@ def test_ssim_against_its_formula():
         expected.append((2 * mx * my + c1) * (2 * vxy + c2) / ((mx * mx + my * my + c1) * (vx + vy + c2)))
     expected = np.stack(expected, axis=-1)[mask[..., 0] > 0].mean()
     assert hole_ssim(output[None], image[None], mask[None])[0] == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_rim_against_a_walk_over_neighbours():
+    """Holes that touch the border, hold islands and lie beside each other; no image sees another's hole."""
+    rng = np.random.default_rng(5)
+    output, image = rng.random((2, 4, 7, 9, 3))
+    mask = (rng.random((4, 7, 9, 1)) < 0.7).astype(np.uint8)
+    mask[3] = 0
+    mask[3, :4, 2:8] = 1
+    found = rim_l1(output, image, mask)
+    for n in range(4):
+        errors = []
+        for y in range(7):
+            for x in range(9):
+                beside = [(y - 1, x), (y + 1, x), (y, x - 1), (y, x + 1)]
+                known = [0 <= v < 7 and 0 <= u < 9 and not mask[n, v, u, 0] for v, u in beside]
+                if mask[n, y, x, 0] and any(known):
+                    errors += np.abs(output[n, y, x] - image[n, y, x]).tolist()
+        assert found[n] == pytest.approx(sum(errors) / len(errors), rel=1e-12)
 
 
 def test_a_perfect_completion():
