@@ -10,6 +10,10 @@ from pathlib import Path
 from glcic_jax.errors import UserError
 
 
+class InUse(UserError):
+    """Somebody else holds the lock."""
+
+
 @contextlib.contextmanager
 def locked(path: Path, what: str) -> Iterator[None]:
     """Holds the lock file `path`; a file left behind by a dead process is no hindrance.
@@ -18,7 +22,7 @@ def locked(path: Path, what: str) -> Iterator[None]:
         path: the lock file, in a folder that exists.
         what: what nobody else may use meanwhile, for the error.
 
-    Raises: UserError naming the holder if somebody else has it.
+    Raises: InUse naming the holder if somebody else has it, UserError if the file cannot be written.
 
     """
     try:
@@ -31,7 +35,7 @@ def locked(path: Path, what: str) -> Iterator[None]:
         except BlockingIOError:
             file.seek(0)
             holder = file.read().strip() or "another process"
-            raise UserError(f"{what} is in use by {holder}; wait for it, or stop it") from None
+            raise InUse(f"{what} is in use by {holder}; wait for it, or stop it") from None
         except OSError:  # a file system without locks: better unlocked than not at all
             yield
             return

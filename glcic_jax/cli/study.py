@@ -1,6 +1,7 @@
 """`study`: one change at a time around the paper's recipe, each trained with several seeds and budgets.
 
-The same command goes on where it was stopped, and writes the table and the plots of all runs that are done.
+The same command goes on where it was stopped, and writes the table and the plots of all runs that are done. Given
+again while it is at work, it trains what the others have not begun: one process a core or a GPU.
 """
 
 import argparse
@@ -172,6 +173,7 @@ def _train(runs: list[Cell], console: Console) -> int:
     from glcic_jax.allocator import keep_freed_memory
     from glcic_jax.cli.train import EXIT_STOPPED, StopOnSignal
     from glcic_jax.compilation import keep_compiled_programs
+    from glcic_jax.lock import InUse
     from glcic_jax.training.loop import Stopped, train
     from glcic_jax.training.progress import Progress
 
@@ -187,6 +189,8 @@ def _train(runs: list[Cell], console: Console) -> int:
             except Stopped as stopped:
                 console.print(str(stopped), highlight=False, markup=False, soft_wrap=True)
                 return EXIT_STOPPED
+            except InUse as held:
+                console.print(f"left to another process: {held}", highlight=False, markup=False, soft_wrap=True)
             except FloatingPointError as error:
                 (run.workdir / DIVERGED).write_text(json.dumps(str(error)) + "\n")
                 console.print(f"diverged: {error}", highlight=False, markup=False, soft_wrap=True)

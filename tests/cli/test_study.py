@@ -9,9 +9,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import glcic_jax.training.loop
 from glcic_jax.cli.main import run
 from glcic_jax.cli.study import CELLS
 from glcic_jax.cli.study_results import student_mean
+from glcic_jax.lock import locked
 from glcic_jax.training.loop import Stopped
 
 ARGUMENTS = ["--data=data", "--budgets=1600:50/10/40,3200:18/2/80", "--seeds=0,1,2"]
@@ -76,6 +78,28 @@ def test_all_runs_then_a_table(trained, tmp_path, monkeypatch, capsys):
         with Image.open(tmp_path / "study" / name) as picture:
             assert picture.width > 800
     assert run("study", [*chosen, "--results_only"]) == 0 and len(trained) == 13
+
+
+def test_a_run_in_other_hands_is_left_alone(trained, tmp_path, monkeypatch, capsys):
+    """Another process holds the first run's lock; the others are trained."""
+    train = glcic_jax.training.loop.train
+
+    def train_unless_locked(config, workdir, progress, should_stop):
+        workdir.mkdir(parents=True, exist_ok=True)
+        with locked(workdir / "lock", f"the run in {workdir}"):
+            train(config, workdir.with_name("elsewhere"), progress, should_stop)
+            (workdir.with_name("elsewhere") / "metrics.jsonl").rename(workdir / "metrics.jsonl")
+
+    monkeypatch.setattr("glcic_jax.training.loop.train", train_unless_locked)
+    first = tmp_path / "study" / "1600" / "paper" / "seed0"
+    first.mkdir(parents=True)
+    chosen = [*ARGUMENTS, f"--workdir={tmp_path}/study", "--cells=paper", "--seeds=0,1"]
+    with locked(first / "lock", "that run"):
+        assert run("study", [*chosen, "--budgets=1600:50/10/40"]) == 0
+    said = capsys.readouterr().out
+    assert f"left to another process: the run in {first} is in use by process {os.getpid()}" in said.replace("\n", " ")
+    assert "1 of 2 runs are done" in said and len(trained) == 1
+    assert run("study", [*chosen, "--budgets=1600:50/10/40"]) == 0 and len(trained) == 2
 
 
 def test_student_intervals():
