@@ -8,6 +8,7 @@ import argparse
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 from rich.console import Console
@@ -17,8 +18,8 @@ from glcic_jax.errors import UserError
 
 DIVERGED = "diverged.txt"
 VALIDATIONS = 20
-"""Over a run; the mean of the last SCORED counts, since single ones scatter while running statistics lag behind."""
-SCORED = 3
+"""Over a run; the median of the last SCORED counts, since single ones dip by decibels where running statistics lag."""
+SCORED = 5
 
 
 def _leaky(config: Any) -> None:
@@ -114,7 +115,7 @@ def main(arguments: list[str]) -> int:
 
 
 def outcome(run: Cell) -> tuple[float, float] | None:
-    """In-hole PSNR (dB) and L1 of a finished run, means of its last validations; None if it is not done."""
+    """In-hole PSNR (dB) and L1 of a finished run, medians of its last validations; None if it is not done."""
     from glcic_jax.training.health import read_metrics_file
     from glcic_jax.training.telemetry import METRICS
 
@@ -122,8 +123,7 @@ def outcome(run: Cell) -> tuple[float, float] | None:
     if not scored or scored[-1]["step"] < _total(run.config):
         return None
     last = scored[-SCORED:]
-    psnr, l1 = (sum(record[key] for record in last) / len(last) for key in ("hole_psnr", "hole_l1"))
-    return psnr, l1
+    return median(record["hole_psnr"] for record in last), median(record["hole_l1"] for record in last)
 
 
 def _runs(options: argparse.Namespace, overrides: list[str]) -> Iterator[Cell]:

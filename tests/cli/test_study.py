@@ -36,7 +36,7 @@ def trained(monkeypatch):
             assert should_stop(total)
             raise Stopped("stopped after step 1")
         psnr = 15 + 2 * (config.adversarial == "cooperative") + 0.1 * config.seed + total / 1000
-        lines = [{"step": total, "stage": 3, "hole_psnr": psnr + d, "hole_l1": 0.1} for d in (9, -0.1, 0.1, 0)]
+        lines = [{"step": total, "stage": 3, "hole_psnr": psnr + d, "hole_l1": 0.1} for d in (9, -0.1, 0.1, 0, 0.2, -5)]
         (workdir / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
     monkeypatch.setattr("glcic_jax.training.loop.train", train)
