@@ -78,8 +78,12 @@ class Perceptual:
 
     def about(self, cases: int) -> dict[str, Any]:
         """What the figures rest on."""
-        versions = {name: importlib.metadata.version(name) for name in ("torchmetrics", "torch")}
-        return {name: {**_ABOUT[name], "cases": cases, "versions": versions} for name in self.names}
+        found = {}
+        for name in self.names:
+            packages = ("torchmetrics", "torch", "torchvision" if name == "lpips" else "torch-fidelity")
+            versions = {package: importlib.metadata.version(package) for package in packages}
+            found[name] = {**_ABOUT[name], "cases": cases, "versions": versions}
+        return found
 
     def __call__(self, benchmark: Benchmark, results: Results) -> dict[str, dict[str, float]]:
         """Each metric's value with what is known of its error; cases in batches."""
