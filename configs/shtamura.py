@@ -6,7 +6,8 @@
 One Adam minimises the squared error + alpha x D's own loss over C and D together, so that C helps D instead of
 fooling it. (Here D's gradient is not scaled by alpha, which Adam undoes but for its epsilon.) Leaky ReLU, tanh, black
 holes, no mask channel, no activation after the 1024-vectors, and D looks at the same place of real and completed
-images. Left out: letterboxing (photographs are cropped here), and windows that are not centred on the hole.
+images. Left out: letterboxing (photographs are cropped here), windows that are not centred on the hole, and Keras's
+constants of BatchNorm (momentum 0.99, eps 1e-3).
 
 Cost: 30,000 steps of 16 images at 256 px, 160,000 images a stage. To be expected: faint shapes, as its author got.
 """

@@ -14,6 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     add = parser.add_argument
     add("--scores", required=True, type=Path, help="folder that evaluate score has written")
+    add("--benchmark", type=Path, help="where it lies now; default: where it lay when it was scored")
     add("--output", required=True, type=Path, help="the figure; written as .png and as .pdf")
     add("--cases", help="names, separated by commas; default: evenly from the first method's worst to its best")
     add("--count", type=int, default=6, help="of those; default: %(default)s")
@@ -23,7 +24,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Draws it."""
-    from glcic_jax.evaluation.benchmark import open_benchmark
+    from glcic_jax.checksum import sha256_of
+    from glcic_jax.evaluation.benchmark import MANIFEST, open_benchmark
     from glcic_jax.evaluation.figures import comparison
     from glcic_jax.evaluation.scoring import Results, score
     from glcic_jax.evaluation.tables import JSON
@@ -32,9 +34,15 @@ def main(options: argparse.Namespace) -> int:
     try:
         report = json.loads(path.read_text())
         scored, folder = list(dict.fromkeys(row["method"] for row in report["summary"])), Path(report["benchmark"])
+        checksum = report["manifest_sha256"]
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{path} cannot be read ({error}); give the --output of evaluate score") from error
+    folder = options.benchmark or folder
+    if not folder.is_dir():
+        raise UserError(f"the benchmark of {options.scores} is no longer at {folder}; give --benchmark")
     benchmark = open_benchmark(folder)
+    if sha256_of(folder / MANIFEST) != checksum:
+        raise UserError(f"{folder} is not the benchmark that {options.scores} was scored on; give --benchmark")
     by_name = {case.name: case for case in benchmark.cases}
     methods = options.methods.split(",") if options.methods else scored
     if unknown := [method for method in methods if method not in scored]:
@@ -52,7 +60,7 @@ def main(options: argparse.Namespace) -> int:
             raise UserError(f"--count is {options.count}; the benchmark has {len(by_name)} cases")
         first = Results(scored[0], [completed(scored[0], name) for name in by_name], [])
         order = np.argsort(score(benchmark, first)["psnr"], kind="stable")
-        ranks = np.linspace(0, len(order) - 1, options.count + 2)[1:-1] if options.count > 1 else [len(order) // 2]
+        ranks = (np.arange(options.count) + 0.5) * len(order) / options.count  # the middles of equal parts
         names = [benchmark.cases[order[int(rank)]].name for rank in ranks]
     rows = []
     for name in names:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from rich.console import Console
 from rich.table import Table
 
-from glcic_jax.atomic import atomic_folder
+from glcic_jax.atomic import atomic_folder, require_parent
 from glcic_jax.cli.bars import Bars
 from glcic_jax.errors import UserError
 
@@ -38,7 +38,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Scores, writes and prints."""
-    from glcic_jax.evaluation.benchmark import open_benchmark
+    from glcic_jax.checksum import sha256_of
+    from glcic_jax.evaluation.benchmark import MANIFEST, open_benchmark
     from glcic_jax.evaluation.page import PAGE, write_page
     from glcic_jax.evaluation.perceptual import Perceptual, check_count
     from glcic_jax.evaluation.scoring import score, summarise, write_composites
@@ -47,10 +48,12 @@ def main(options: argparse.Namespace) -> int:
     console = Console()
     if options.output.exists() and not (options.output / JSON).is_file():
         raise UserError(f"{options.output} exists and holds no scores; give another --output")
+    require_parent(options.output)
     _require_scikit_image()
     benchmark = open_benchmark(options.benchmark)
     wanted = [name for name in options.perceptual.split(",") if name]
-    warnings = check_count(wanted, len(benchmark.cases))
+    smallest = min(min(case.image.shape[:2]) for case in benchmark.cases)
+    warnings = check_count(wanted, len(benchmark.cases), smallest)
     for warning in warnings:
         console.print(f"warning: {warning}", highlight=False, soft_wrap=True)
     perceptual = Perceptual(wanted) if wanted else None
@@ -58,6 +61,7 @@ def main(options: argparse.Namespace) -> int:
     scores = {found.method: score(benchmark, found) for found in results}
     report: dict[str, Any] = {
         "benchmark": str(options.benchmark.absolute()),
+        "manifest_sha256": sha256_of(benchmark.folder / MANIFEST),
         "cases": len(benchmark.cases),
         "notes": {found.method: found.notes for found in results if found.notes},
         "summary": summarise(benchmark, scores),
@@ -81,17 +85,19 @@ def main(options: argparse.Namespace) -> int:
 
 
 def _print(console: Console, report: dict[str, Any]) -> None:
-    """The means over all cases, and the notes."""
+    """The means over all cases, and the notes; the files hold the intervals."""
     from glcic_jax.evaluation.scoring import METRICS
-    from glcic_jax.evaluation.tables import cell
+    from glcic_jax.evaluation.tables import mean, perceptual_lines
 
     table = Table("method", title=f"inside the hole, {report['cases']} cases", title_justify="left", box=None)
     for heading in METRICS.values():
         table.add_column(heading, no_wrap=True)
     for row in report["summary"]:
         if row["group"] == "all":
-            table.add_row(row["method"], *(cell(metric, row[metric]) for metric in METRICS))
-    Console(width=None if console.is_terminal else 140).print(table)
+            table.add_row(row["method"], *(mean(metric, row[metric]) for metric in METRICS))
+    console.print(table)
+    for line in perceptual_lines(report):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
     for method, notes in report["notes"].items():
         for note in notes:
             console.print(f"{method}: {note}", highlight=False, markup=False, soft_wrap=True)
@@ -103,7 +109,7 @@ def _complete(benchmark: "Benchmark", options: argparse.Namespace, console: Cons
     from glcic_jax.evaluation.scoring import fill_all, read_results
 
     models, folders = _named(options.model), _named(options.results)
-    rivals = list(RIVALS) if options.rival == ["all"] else options.rival
+    rivals = list(RIVALS) if "all" in options.rival else options.rival
     for rival in rivals:
         if rival not in RIVALS:
             raise UserError(f"no rival {rival!r}; there are {', '.join(RIVALS)}, or all")
@@ -112,6 +118,10 @@ def _complete(benchmark: "Benchmark", options: argparse.Namespace, console: Cons
         raise UserError("nothing to score; give --results=FOLDER, --model=FOLDER or --rival=telea")
     if twice := [name for name in names if names.count(name) > 1]:
         raise UserError(f"two methods are called {twice[0]}; name them: --model=NAME=FOLDER")
+    # What can fail comes before what takes long: results that do not fit, rivals whose package is not there.
+    given = [read_results(benchmark, name, folder) for name, folder in folders]
+    for rival in rivals:
+        RIVALS[rival](benchmark.cases[0].image, benchmark.cases[0].mask)
     found = []
     with Bars(console, "cases") as bars:
         for name, folder in models:
@@ -120,7 +130,7 @@ def _complete(benchmark: "Benchmark", options: argparse.Namespace, console: Cons
 
             keep_compiled_programs()
             found.append(fill_all(benchmark, name, Completer(folder), bars.bar(name)))
-        found += [read_results(benchmark, name, folder) for name, folder in folders]
+        found += given
         found += [fill_all(benchmark, name, RIVALS[name], bars.bar(name)) for name in rivals]
     return found
 

@@ -55,14 +55,13 @@ def main(arguments: list[str]) -> int:
     records = [record for record in read_metrics_file(workdir / METRICS) if "stage" in record]
     try:
         config = json.loads((workdir / "config.json").read_text())
-    except (OSError, ValueError) as error:
+        first = config["log_every_steps"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
         raise UserError(f"{workdir} is no run's folder: config.json cannot be read ({error})") from error
     if not records:
-        raise UserError(
-            f"{workdir / METRICS} holds no figures yet; wait for the first {config['log_every_steps']} steps"
-        )
+        raise UserError(f"{workdir / METRICS} holds no figures yet; wait for the first {first} steps")
     require_parent(output)
-    alarms = Health().replay(workdir / METRICS)
+    alarms = Health(config["adversarial"] == "fooling").replay(workdir / METRICS)
     curve = validation_curve(workdir.absolute().name, config, records)
     body = [
         f"<h1>{html.escape(workdir.absolute().name)}</h1>",
@@ -85,15 +84,17 @@ def main(arguments: list[str]) -> int:
 
 def validation_curve(name: str, config: dict[str, Any], records: Records) -> Any:
     """Scores by samples seen."""
-    from glcic_jax.evaluation.curves import Curve
+    from glcic_jax.evaluation.curves import Curve, hole_shares
 
     batch = config["batch_size"]
     points = [
         (r["step"] * batch, round(r["hole_l1"], 4), round(r["hole_psnr"], 2)) for r in records if "hole_psnr" in r
     ]
     steps = " / ".join(str(config[f"{stage}_steps"]) for stage in ("completion", "discriminator", "joint"))
-    about = f"batch {batch}, {steps} steps, width {config['completion']['width_multiplier']}"
-    return Curve(name, about, config["crop_px"], tuple(config["hole_px"]), points)
+    network = config["context_encoder"] or config["completion"]
+    photographs = Path(config["data_dir"]).name
+    about = f"batch {batch}, {steps} steps, width {network['width_multiplier']}, photographs {photographs!r}"
+    return Curve(name, about, config["crop_px"], tuple(config["hole_px"]), hole_shares(config), points)
 
 
 def _facts(config: dict[str, Any], records: Records, workdir: Path) -> str:
@@ -147,7 +148,7 @@ def _curves(config: dict[str, Any], records: Records, curve: Any) -> str:
     parts = []
     if curve.points:
         batch = config["batch_size"]
-        others = references(curve.crop_px, curve.hole_px)
+        others = references(curve)
         for title, which in (("validation: in-hole PSNR (dB)", 2), ("validation: in-hole L1", 1)):
             lines = [
                 Line(shown.name, [p[0] for p in shown.points], [p[which] for p in shown.points], faint)
@@ -173,7 +174,8 @@ def _grids(workdir: Path) -> str:
     from glcic_jax.data.images import read_image
     from glcic_jax.evaluation.page import picture
 
-    grids = sorted((workdir / "grids").glob("*.png"))
+    # Others are not finished yet, or were left behind by a kill.
+    grids = sorted(path for path in (workdir / "grids").glob("*.png") if path.stem.isdigit())
     count = min(GRIDS, len(grids))
     chosen = [grids[round(i * (len(grids) - 1) / max(1, count - 1))] for i in range(count)]
     return "".join(picture(read_image(path), f"step {int(path.stem):,}", _GRID_PX) for path in chosen) or "<p>None.</p>"

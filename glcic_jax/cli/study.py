@@ -99,8 +99,10 @@ def main(arguments: list[str]) -> int:
     options, overrides = parser.parse_known_args(arguments)
     runs = list(_runs(options, overrides))
     console = Console()
+    from glcic_jax.cli.study_results import require_plots, write_results
+
+    require_plots()
     code = 0 if options.results_only else _train(runs, console)
-    from glcic_jax.cli.study_results import write_results
 
     scores = [(run, score) for run in runs if (score := outcome(run)) is not None]
     diverged = [run for run in runs if (run.workdir / DIVERGED).is_file()]
@@ -115,10 +117,23 @@ def main(arguments: list[str]) -> int:
 
 
 def outcome(run: Cell) -> tuple[float, float] | None:
-    """In-hole PSNR (dB) and L1 of a finished run, medians of its last validations; None if it is not done."""
+    """In-hole PSNR (dB) and L1 of a finished run, medians of its last validations; None if it is not done.
+
+    Raises: UserError if the folder holds a run of another recipe.
+    """
     from glcic_jax.training.health import read_metrics_file
+    from glcic_jax.training.resume import changed_keys
     from glcic_jax.training.telemetry import METRICS
 
+    try:
+        trained = {"config": json.loads((run.workdir / "config.json").read_text())}
+    except (OSError, ValueError):  # not begun
+        return None
+    if changed := changed_keys(run.config, trained, _total(run.config)):
+        raise UserError(
+            f"{run.workdir} holds a run of another recipe: {', '.join(changed)}; give the study the options that it "
+            "was begun with, or another --workdir"
+        )
     scored = [record for record in read_metrics_file(run.workdir / METRICS) if "hole_psnr" in record]
     if not scored or scored[-1]["step"] < _total(run.config):
         return None
@@ -151,8 +166,9 @@ def _runs(options: argparse.Namespace, overrides: list[str]) -> Iterator[Cell]:
                 for change in CELLS[name]:
                     change(config)
                 check(config)
+                planned = f"{budget.samples}_{'-'.join(map(str, budget.split))}"
                 folder = name.replace(" ", "_").lower()
-                yield Cell(name, budget, seed, config, options.workdir / str(budget.samples) / folder / f"seed{seed}")
+                yield Cell(name, budget, seed, config, options.workdir / planned / folder / f"seed{seed}")
 
 
 def _budget(text: str) -> Budget:
@@ -173,10 +189,13 @@ def _train(runs: list[Cell], console: Console) -> int:
     from glcic_jax.allocator import keep_freed_memory
     from glcic_jax.cli.train import EXIT_STOPPED, StopOnSignal
     from glcic_jax.compilation import keep_compiled_programs
+    from glcic_jax.data.shards import open_split, read_manifest
     from glcic_jax.lock import InUse
     from glcic_jax.training.loop import Stopped, train
     from glcic_jax.training.progress import Progress
 
+    data = Path(runs[0].config.data_dir)
+    open_split(data, read_manifest(data), "val")  # without it, no run would get a score
     keep_freed_memory()
     keep_compiled_programs()
     with StopOnSignal() as stop:

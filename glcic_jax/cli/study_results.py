@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from glcic_jax.atomic import atomic_file
+from glcic_jax.errors import UserError
 
 if TYPE_CHECKING:
     from glcic_jax.cli.study import Cell
@@ -18,10 +19,10 @@ LEVEL = 0.95
 
 
 class Mean(NamedTuple):
-    """A mean over seeds, with half the length of its Student interval; not a number where there is one seed."""
+    """A mean over seeds, with half the length of its Student interval; None where there is one seed."""
 
     mean: float
-    half: float
+    half: float | None
     seeds: int
 
 
@@ -31,9 +32,17 @@ def student_mean(values: Sequence[float]) -> Mean:
 
     count = len(values)
     if count < 2:
-        return Mean(float(np.mean(values)), math.nan, count)
+        return Mean(float(np.mean(values)), None, count)
     half = t.ppf((1 + LEVEL) / 2, count - 1) * np.std(values, ddof=1) / math.sqrt(count)
     return Mean(float(np.mean(values)), float(half), count)
+
+
+def require_plots() -> None:
+    """Raises: UserError if Matplotlib is missing."""
+    try:
+        import matplotlib  # noqa: F401
+    except ImportError:
+        raise UserError("a study's plots need Matplotlib; install it: pip install 'glcic-jax[eval]'") from None
 
 
 def write_results(
@@ -67,7 +76,10 @@ def write_results(
         {"cell": run.name, "samples": run.budget.samples, "seed": run.seed, "psnr": score[0], "l1": score[1]}
         for run, score in scores
     ]
-    _write(folder / "study.json", json.dumps({"rows": rows, "runs": runs, "planned": planned}, indent=1) + "\n")
+    _write(
+        folder / "study.json",
+        json.dumps({"rows": rows, "runs": runs, "planned": planned}, indent=1, allow_nan=False) + "\n",
+    )
     _write(folder / "table.md", _table(rows, diverged, len(scores), planned))
     _plots(folder, rows, cells)
 
@@ -75,7 +87,8 @@ def write_results(
 def _table(rows: list[dict[str, Any]], diverged: list["Cell"], done: int, planned: int) -> str:
     lines = [
         f"{done} of {planned} runs. Means over seeds ± half of their 95 % Student interval; in-hole PSNR and L1 on "
-        "fixed validation samples; the difference is to the paper's recipe with the same seed, so the same data order.",
+        "fixed validation samples, the median of a run's last validations; the difference is to the paper's recipe "
+        "with the same seed, so the same data order.",
         "",
         "| samples (stages) | cell | seeds | PSNR (dB) | L1 | PSNR beside the paper's recipe |",
         "|---|---|---|---|---|---|",
@@ -93,7 +106,7 @@ def _table(rows: list[dict[str, Any]], diverged: list["Cell"], done: int, planne
 
 
 def _half(mean: Mean, digits: int) -> str:
-    return "" if math.isnan(mean.half) else f" ± {mean.half:.{digits}f}"
+    return "" if mean.half is None else f" ± {mean.half:.{digits}f}"
 
 
 def _plots(folder: Path, rows: list[dict[str, Any]], cells: list[str]) -> None:
@@ -109,7 +122,7 @@ def _plots(folder: Path, rows: list[dict[str, Any]], cells: list[str]) -> None:
             if found:
                 shift = 1.02 ** (number - len(cells) / 2)  # so that bars do not cover each other
                 x = [row["samples"] * shift for row in found]
-                halves = [0.0 if math.isnan(row[key].half) else row[key].half for row in found]
+                halves = [row[key].half or 0.0 for row in found]
                 lines.append(Line(cell, x, [row[key].mean for row in found], False, halves))
         if lines:
             figure = plot(title, "samples (bars: 95 % over seeds)", lines)

@@ -16,7 +16,8 @@ class Curve(NamedTuple):
     """Validation scores by samples seen, of one run.
 
     Fields:
-        name, about: what it is, for people. crop_px, hole_px: curves compare only where these agree.
+        name, about: what it is, for people.
+        crop_px, hole_px, hole_shares: curves compare only where these agree. Shares of kinds that are drawn.
         points: (samples, in-hole L1, in-hole PSNR in dB).
     """
 
@@ -24,6 +25,7 @@ class Curve(NamedTuple):
     about: str
     crop_px: int
     hole_px: tuple[int, int]
+    hole_shares: dict[str, float]
     points: list[tuple[int, float, float]]
 
 
@@ -33,14 +35,22 @@ def write_curve(path: Path, curve: Curve) -> None:
         partial.write_text(json.dumps(curve._asdict()) + "\n")
 
 
-def references(crop_px: int, hole_px: tuple[int, int]) -> list[Curve]:
-    """The project's curves of runs with those sizes."""
+def hole_shares(config: dict[str, Any]) -> dict[str, float]:
+    """Of the kinds of holes that a run draws; a central rectangle is a kind of its own."""
+    shares = {kind: float(hole["share"]) for kind, hole in config["holes"].items() if hole["share"]}
+    if config["holes"]["rectangles"]["central"] and "rectangles" in shares:
+        shares["central"] = shares.pop("rectangles")
+    return shares
+
+
+def references(like: Curve) -> list[Curve]:
+    """The project's curves of runs with the same sizes and kinds of holes."""
     found = []
     for path in sorted(REFERENCES.glob("*.json")):
         raw = json.loads(path.read_text())
         points = [(int(samples), float(l1), float(psnr)) for samples, l1, psnr in raw["points"]]
-        curve = Curve(raw["name"], raw["about"], raw["crop_px"], tuple(raw["hole_px"]), points)
-        if (curve.crop_px, curve.hole_px) == (crop_px, hole_px):
+        curve = Curve(raw["name"], raw["about"], raw["crop_px"], tuple(raw["hole_px"]), raw["hole_shares"], points)
+        if curve[2:5] == like[2:5]:
             found.append(curve)
     return found
 

@@ -12,7 +12,7 @@ from PIL import Image
 from glcic_jax.atomic import atomic_file
 from glcic_jax.evaluation.benchmark import Benchmark, Case
 from glcic_jax.evaluation.scoring import METRICS, Results
-from glcic_jax.evaluation.tables import cell
+from glcic_jax.evaluation.tables import cell, perceptual_lines
 
 PAGE = "index.html"
 SHOWN = 90
@@ -69,6 +69,7 @@ def write_page(
         *(f'<p class="note">{html.escape(note)}</p>' for note in notes),
         "<h2>Means inside the hole</h2><p>With 95% bootstrap intervals over the cases.</p>",
         _means(report["summary"]),
+        _perceptual(report),
         f"<h2>Pictures</h2><p>{_shown_words(len(order), first)} Order: {_chooser(list(scores))}</p>",
         '<div id="cases">',
         *(_case(index, benchmark.cases[index], results, scores) for index in _chosen(order)),
@@ -120,6 +121,11 @@ def _means(summary: list[dict[str, Any]]) -> str:
     return table(["group", "method", "cases", *METRICS.values()], rows)
 
 
+def _perceptual(report: dict[str, Any]) -> str:
+    lines = perceptual_lines(report)
+    return f"<pre>{html.escape(chr(10).join(lines))}</pre>" if lines else ""
+
+
 def _chosen(order: np.ndarray) -> list[int]:
     """Ranks to show, from the worst to the best."""
     count, third = len(order), SHOWN // 3
@@ -133,7 +139,10 @@ def _shown_words(count: int, first: str) -> str:
     if count <= SHOWN:
         return f"All cases, {html.escape(first)}'s worst first."
     third = SHOWN // 3
-    return f"{html.escape(first)}'s {third} worst and {third} best, and {SHOWN - 2 * third} in between."
+    return (
+        f"{html.escape(first)}'s {third} worst and {third} best, and {SHOWN - 2 * third} in between; "
+        "orders are of these alone."
+    )
 
 
 def _chooser(methods: list[str]) -> str:

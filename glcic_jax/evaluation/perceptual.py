@@ -18,6 +18,8 @@ from glcic_jax.evaluation.scoring import Results
 NAMES = ("kid", "fid", "lpips")
 FID_CASES = 2048
 """FID inverts nothing but needs the covariance of 2048 features: with fewer images it is far too large."""
+LPIPS_PX = 32
+"""AlexNet's layers leave nothing of smaller images."""
 KID_SUBSETS = 100
 KID_SUBSET_SIZE = 1000
 _AT_ONCE = 32
@@ -33,13 +35,22 @@ _ABOUT = {
 }
 
 
-def check_count(names: list[str], cases: int) -> list[str]:
-    """Warnings where a metric needs more cases. Raises: UserError for unknown names, or if it cannot be computed."""
+def check_count(names: list[str], cases: int, smallest_px: int) -> list[str]:
+    """Warnings where a metric needs more cases. Raises: UserError for unknown names, or if it cannot be computed.
+
+    Args:
+        smallest_px: the shortest side of any image.
+
+    """
     for name in names:
         if name not in NAMES:
             raise UserError(f"no metric {name!r}; there are {', '.join(NAMES)}")
     if "kid" in names and cases < 4:
         raise UserError(f"KID needs at least 4 cases, the benchmark has {cases}; make a larger one")
+    if "fid" in names and cases < 2:
+        raise UserError("FID needs a covariance, and the benchmark has one case; make a larger one")
+    if "lpips" in names and smallest_px < LPIPS_PX:
+        raise UserError(f"LPIPS needs images of {LPIPS_PX} px, the smallest has {smallest_px}; leave lpips out")
     if "fid" in names and cases < FID_CASES:
         return [f"FID of {cases} cases, fewer than {FID_CASES}, comes out far too large; look at KID instead"]
     return []
@@ -69,6 +80,8 @@ class Perceptual:
                 warnings.simplefilter("ignore")
                 try:
                     self._metrics[name] = makers[name]()
+                except ImportError as error:
+                    raise UserError(f"{name}: {error}; install it all: pip install 'glcic-jax[eval]'") from error
                 except (urllib.error.URLError, OSError, RuntimeError) as error:
                     folder = f"{torch.hub.get_dir()}/checkpoints"
                     raise UserError(

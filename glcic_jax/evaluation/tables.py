@@ -1,4 +1,4 @@
-"""Scores as files: JSON with everything, CSV with a row a case and method, Markdown with the means."""
+"""Scores as files: JSON with all means, CSV with a row a case and method, Markdown with the means."""
 
 import csv
 import io
@@ -18,7 +18,7 @@ _DIGITS = {"l1": 4, "l2": 4, "psnr": 2, "ssim": 3, "rim_l1": 4}
 
 
 def write_json(folder: Path, report: dict[str, Any]) -> None:
-    """Everything; an Estimate is [mean, low, high]."""
+    """Means of all groups; an Estimate is [mean, low, high]."""
     _write(folder / JSON, json.dumps(report, indent=1) + "\n")
 
 
@@ -50,7 +50,7 @@ def write_markdown(folder: Path, report: dict[str, Any]) -> None:
     if others:
         lines += [f"### By how much {first} is ahead, case by case; an interval above 0 is no accident", ""]
         lines += _table(["of", *METRICS.values()], [[r["method"], *_cells(r["ahead"])] for r in others])
-    lines += _perceptual(report)
+    lines += perceptual_lines(report)
     lines += [f"- {method}: {note}" for method, notes in report["notes"].items() for note in notes]
     _write(folder / MARKDOWN, "\n".join(lines).rstrip() + "\n")
 
@@ -61,11 +61,17 @@ def cell(metric: str, estimate: Estimate) -> str:
     return f"{mean} ({low} to {high})"
 
 
+def mean(metric: str, estimate: Estimate) -> str:
+    """Such as 0.1210."""
+    return f"{estimate.mean:.{_DIGITS[metric]}f}"
+
+
 def _cells(row: dict[str, Any]) -> list[str]:
     return [cell(metric, row[metric]) for metric in METRICS]
 
 
-def _perceptual(report: dict[str, Any]) -> list[str]:
+def perceptual_lines(report: dict[str, Any]) -> list[str]:
+    """KID, FID and LPIPS as Markdown, with what they rest on; none if they were not wanted."""
     about, values = report["perceptual"]["about"], report["perceptual"]["values"]
     if not about:
         return []

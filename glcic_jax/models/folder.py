@@ -56,7 +56,7 @@ def save(
         "format_version": FORMAT_VERSION,
         "written_by": f"glcic-jax {glcic_jax.__version__}",
         "convention": {
-            "image": "RGB float in [0, 1], shape (..., H, W, 3), H and W multiples of 4",
+            "image": f"RGB float in [0, 1], shape (..., H, W, 3), {_sizes(completion[0])}",
             "mask": "1 = hole, shape (..., H, W, 1)",
             "output": "RGB float in [0, 1]; tanh networks work in [-1, 1] inside, their output is (t + 1) / 2",
             "norm_placement": "before the activation",
@@ -126,6 +126,12 @@ def load_discriminator(
         if role in card:
             return _network(folder, card, role, kind), _read_variables(folder, card[role])
     return None
+
+
+def _sizes(network: CompletionNetwork | ContextEncoder) -> str:
+    if isinstance(network, ContextEncoder):
+        return f"H and W {network.image_px}, the hole in the central square of half the side"
+    return f"H and W multiples of {STRIDE_PX}"
 
 
 def read_card(folder: Path) -> dict[str, Any]:

@@ -19,6 +19,7 @@ class Rule(NamedTuple):
         stages: where it counts.
         holds: whether a reading is bad.
         words: what to say of it, after "since step N".
+        fooling: counts only where C is to fool D.
 
     """
 
@@ -27,6 +28,7 @@ class Rule(NamedTuple):
     stages: tuple[int, ...]
     holds: Callable[[Figures], bool]
     words: Callable[[Figures], str]
+    fooling: bool = False
 
 
 RULES = (
@@ -39,6 +41,7 @@ RULES = (
             f"it is right on {v['accuracy_real']:.0%} of real and {v['accuracy_completed']:.0%} of completed "
             "images, and C learns little from a judge that it never fools; give D a smaller learning rate"
         ),
+        fooling=True,
     ),
     Rule(
         "the discriminator has given up",
@@ -66,6 +69,7 @@ RULES = (
             "its gradient at C's output is below a hundredth of the squared error's; raise config.alpha, or use "
             "config.balance_gradients_steps"
         ),
+        fooling=True,
     ),
     Rule(
         "the discriminator drowns the squared error",
@@ -112,9 +116,10 @@ RULES = (
 
 
 class Health:
-    """Watches a run's readings in order."""
+    """Watches a run's readings in order. fooling: whether C is to fool D, as in the paper."""
 
-    def __init__(self) -> None:
+    def __init__(self, fooling: bool = True) -> None:
+        self._rules = [rule for rule in RULES if fooling or not rule.fooling]
         self._since: dict[str, list[int]] = {}  # a rule's bad readings in a row
         self._best_psnr = float("-inf")
 
@@ -124,7 +129,7 @@ class Health:
             self._best_psnr = max(self._best_psnr, values["hole_psnr"])
             values = values | {"psnr_fall": self._best_psnr - values["hole_psnr"]}
         raised = []
-        for rule in RULES:
+        for rule in self._rules:
             if stage not in rule.stages or any(name not in values for name in rule.needs):
                 continue
             if not rule.holds(values):

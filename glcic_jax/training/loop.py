@@ -108,7 +108,7 @@ def train(
             progress,
             Profile(config.profile_steps if is_first() else (0, 0), workdir / "profile", progress.say) as profile,
         ):
-            health = Health()
+            health = Health(config.adversarial == "fooling")
             health.replay(workdir / METRICS)
             validation = _open_validation(config, problem, data_dir, manifest, mesh, progress)
             run = Run(

@@ -10,8 +10,10 @@ from PIL import Image
 
 from glcic_jax.cli.main import run
 from glcic_jax.data.images import read_image, read_mask, write_image
+from glcic_jax.errors import UserError
 from glcic_jax.evaluation.benchmark import open_benchmark
-from glcic_jax.evaluation.rivals import telea
+from glcic_jax.evaluation.perceptual import check_count
+from glcic_jax.evaluation.rivals import RIVALS, telea
 from glcic_jax.models import folder as model_folder
 from glcic_jax.models.completion import CompletionNetwork
 from tests.inference.conftest import shaken
@@ -112,6 +114,10 @@ def test_score_and_figure(benchmark, results, tmp_path, capsys):
             assert drawn.width > 300 and drawn.height > 300
         assert (tmp_path / "figure.pdf").read_bytes().startswith(b"%PDF")
     assert "no case 'gone'" in error(capsys, [*figure, "--cases=gone"])
+    moved = benchmark.rename(benchmark.with_name("moved"))
+    assert "is no longer at" in error(capsys, figure)
+    assert run("evaluate", [*figure, f"--benchmark={moved}", "--count=12"]) == 0
+    moved.rename(benchmark)
     assert "no method 'gone'" in error(capsys, [*figure, "--methods=gone"])
     assert "--count is 13" in error(capsys, [*figure, "--count=13"])
     assert "give the --output of evaluate score" in error(capsys, ["figure", "--scores=gone", "--output=x.png"])
@@ -188,10 +194,45 @@ def test_bad_benchmarks(copy, photographs, tmp_path, capsys):
     assert not (tmp_path / "new").exists()
 
 
+def test_what_fails_fails_before_anything_is_completed(benchmark, tmp_path, capsys, monkeypatch):
+    monkeypatch.setitem(RIVALS, "mean", lambda image, mask: pytest.fail("it completed"))
+    score = ["score", f"--benchmark={benchmark}", "--rival=mean"]
+    assert "no folder of results" in error(capsys, [*score, "--results=gone", f"--output={tmp_path}/scores"])
+    assert "does not exist; create it first" in error(capsys, [*score, f"--output={tmp_path}/gone/scores"])
+
+
+def test_perceptual_metrics_are_shown(benchmark, tmp_path, capsys, monkeypatch):
+    """With a stand-in for the networks, whose weights are downloads."""
+
+    class Constant:
+        def __init__(self, names):
+            assert names == ["kid"]
+
+        def about(self, cases):
+            return {"kid": {"cases": cases, "backbone": "none", "resizer": "none", "versions": {"torch": "0"}}}
+
+        def __call__(self, benchmark, results):
+            return {"kid": {"mean": 0.25, "spread": 0.125}}
+
+    monkeypatch.setattr("glcic_jax.evaluation.perceptual.Perceptual", Constant)
+    score = ["score", f"--benchmark={benchmark}", f"--output={tmp_path}/scores", "--rival=mean", "--perceptual=kid"]
+    assert run("evaluate", score) == 0
+    shown = capsys.readouterr().out, *((tmp_path / "scores" / name).read_text() for name in ("scores.md", "index.html"))
+    for text in shown:
+        assert "| mean | 0.2500 ± 0.1250 |" in text and "KID: 12 cases; backbone none; resizer none" in text
+
+
 def test_perceptual_metrics_without_packages_or_with_few_cases(benchmark, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "torchmetrics.image", None)
     score = ["score", f"--benchmark={benchmark}", f"--output={tmp_path}/scores", "--rival=mean"]
     assert "no metric 'is'; there are kid, fid, lpips" in error(capsys, [*score, "--perceptual=is"])
+    for names, cases, smallest_px, words in (
+        (["fid"], 1, 64, "FID needs a covariance"),
+        (["kid"], 3, 64, "KID needs at least 4 cases"),
+        (["lpips"], 12, 31, "LPIPS needs images of 32 px, the smallest has 31"),
+    ):
+        with pytest.raises(UserError, match=words):
+            check_count(names, cases, smallest_px)
     assert run("evaluate", [*score, "--perceptual=fid"]) == 2
     said = capsys.readouterr()
     assert "FID of 12 cases, fewer than 2048, comes out far too large; look at KID instead" in said.out

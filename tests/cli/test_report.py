@@ -8,7 +8,7 @@ import pytest
 from glcic_jax.cli.main import run
 from glcic_jax.cli.recipes import load_recipe
 from glcic_jax.data.images import write_image
-from glcic_jax.evaluation.curves import references
+from glcic_jax.evaluation.curves import REFERENCES, Curve, references
 from tests.conftest import ROOT, photograph
 
 
@@ -17,6 +17,7 @@ def workdir(tmp_path):
     """A run of 40 steps of 16 images at 32 images/s; its discriminator wins from step 24 on."""
     folder = tmp_path / "run"
     (folder / "grids").mkdir(parents=True)
+    (folder / "grids" / ".partial-killed.png").write_bytes(b"half a grid")
     config = load_recipe(ROOT / "configs" / "quickstart.py", [])
     config.completion_steps, config.discriminator_steps, config.joint_steps = 20, 2, 18
     (folder / "config.json").write_text(json.dumps(config.to_dict()))
@@ -53,17 +54,26 @@ def test_the_page(workdir, tmp_path, capsys):
 
 def test_reference_curves_rise():
     """Those that ship can be read, and are of runs that learned."""
-    found = references(64, (24, 32))
-    assert [curve.name for curve in found] == ["quickstart"]
-    psnr = np.array([point[2] for point in found[0].points])
-    assert psnr[-5:].mean() > psnr[:3].mean() and references(63, (1, 2)) == []
+    like = Curve("mine", "", 64, (24, 32), {"rectangles": 1.0}, [])
+    paths = sorted(REFERENCES.glob("*.json"))
+    assert len(paths) > 1
+    for path in paths:
+        curve = json.loads(path.read_text())
+        psnr = np.array([point[2] for point in curve["points"]])
+        assert psnr[-5:].mean() > psnr[:3].mean(), path
+    names = [curve.name for curve in references(like)]
+    assert "quickstart" in names and "scenes128" not in names
+    assert references(like._replace(hole_shares={"thin": 1.0})) == references(like._replace(crop_px=63)) == []
 
 
 def test_bad_input(workdir, tmp_path, capsys):
     (tmp_path / "empty").mkdir()
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "config.json").write_text("{}")
     (workdir / "metrics.jsonl").write_text("")
     for arguments, message in (
         ([str(tmp_path / "empty")], "is no run's folder: config.json cannot be read"),
+        ([str(tmp_path / "other")], "is no run's folder: config.json cannot be read ('log_every_steps')"),
         ([str(workdir)], "holds no figures yet"),
     ):
         assert run("report", arguments) == 2

@@ -1,7 +1,6 @@
 """`glcic study`: which runs it makes, that it goes on, and its arithmetic. The training itself is tested elsewhere."""
 
 import json
-import math
 import os
 import signal
 
@@ -30,6 +29,7 @@ def trained(monkeypatch):
             workdir.mkdir(parents=True)
             raise FloatingPointError("completion_loss is not finite at step 2")
         workdir.mkdir(parents=True, exist_ok=True)
+        (workdir / "config.json").write_text(json.dumps(config.to_dict()))
         total = config.completion_steps + config.discriminator_steps + config.joint_steps
         if len(asked) == 5:  # somebody stops the study
             os.kill(os.getpid(), signal.SIGTERM)
@@ -40,6 +40,8 @@ def trained(monkeypatch):
         (workdir / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
     monkeypatch.setattr("glcic_jax.training.loop.train", train)
+    monkeypatch.setattr("glcic_jax.data.shards.read_manifest", lambda folder: {})
+    monkeypatch.setattr("glcic_jax.data.shards.open_split", lambda folder, manifest, split: [])
     return asked
 
 
@@ -61,7 +63,7 @@ def test_all_runs_then_a_table(trained, tmp_path, monkeypatch, capsys):
     assert trained[5][1] == trained[4][1]
     assert "11 of 12 runs are done, 1 diverged" in capsys.readouterr().out
     config, workdir = trained[1]
-    assert workdir == tmp_path / "study" / "1600" / "c_helps_d" / "seed0" and config.data_dir == "data"
+    assert workdir == tmp_path / "study" / "1600_50-10-40" / "c_helps_d" / "seed0" and config.data_dir == "data"
     assert (config.completion_steps, config.discriminator_steps, config.joint_steps) == (50, 10, 40)
     assert config.adversarial == "cooperative" and config.validate_every_steps == 5
     assert [c.adversarial for c, _ in trained[:4]] == ["fooling", "cooperative"] * 2
@@ -78,6 +80,10 @@ def test_all_runs_then_a_table(trained, tmp_path, monkeypatch, capsys):
         with Image.open(tmp_path / "study" / name) as picture:
             assert picture.width > 800
     assert run("study", [*chosen, "--results_only"]) == 0 and len(trained) == 13
+    # Runs of another recipe are not taken for this one's.
+    capsys.readouterr()
+    assert run("study", [*chosen, "--config.completion.width_multiplier=0.5"]) == 2 and len(trained) == 13
+    assert "another recipe: completion.width_multiplier (0.25 then, 0.5 now)" in capsys.readouterr().err
 
 
 def test_a_run_in_other_hands_is_left_alone(trained, tmp_path, monkeypatch, capsys):
@@ -88,10 +94,11 @@ def test_a_run_in_other_hands_is_left_alone(trained, tmp_path, monkeypatch, caps
         workdir.mkdir(parents=True, exist_ok=True)
         with locked(workdir / "lock", f"the run in {workdir}"):
             train(config, workdir.with_name("elsewhere"), progress, should_stop)
-            (workdir.with_name("elsewhere") / "metrics.jsonl").rename(workdir / "metrics.jsonl")
+            for file in workdir.with_name("elsewhere").iterdir():
+                file.rename(workdir / file.name)
 
     monkeypatch.setattr("glcic_jax.training.loop.train", train_unless_locked)
-    first = tmp_path / "study" / "1600" / "paper" / "seed0"
+    first = tmp_path / "study" / "1600_50-10-40" / "paper" / "seed0"
     first.mkdir(parents=True)
     chosen = [*ARGUMENTS, f"--workdir={tmp_path}/study", "--cells=paper", "--seeds=0,1"]
     with locked(first / "lock", "that run"):
@@ -105,10 +112,21 @@ def test_a_run_in_other_hands_is_left_alone(trained, tmp_path, monkeypatch, caps
 def test_student_intervals():
     """Against the table of Student's t for two degrees of freedom, and on simulated seeds."""
     assert student_mean([1.0, 2.0, 3.0])[:2] == pytest.approx((2, 4.303 / 3**0.5), rel=1e-3)
-    assert math.isnan(student_mean([1.0]).half)
+    assert student_mean([1.0]).half is None
     rng = np.random.default_rng(0)
     found = [student_mean(rng.normal(5, 2, 3)) for _ in range(1000)]
     assert 0.93 <= np.mean([abs(mean.mean - 5) <= mean.half for mean in found]) <= 0.97
+
+
+def test_data_without_validation_are_refused_before_any_training(tmp_path, monkeypatch, capsys):
+    asked = []
+    monkeypatch.setattr("glcic_jax.training.loop.train", lambda *a, **k: asked.append(a))
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "manifest.json").write_text(
+        json.dumps({"format": "glcic-jax shards", "format_version": 1, "splits": {"train": {}}})
+    )
+    assert run("study", [f"--data={tmp_path}/data", f"--workdir={tmp_path}/study"]) == 2 and asked == []
+    assert str(tmp_path / "data") in capsys.readouterr().err
 
 
 def test_bad_input(tmp_path, capsys):

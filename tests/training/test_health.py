@@ -49,6 +49,16 @@ def test_every_rule_has_a_case():
     assert len(RULES) == len(CASES)
 
 
+def test_alarms_about_fooling_are_for_runs_that_fool():
+    """A D that wins is what a C wants that helps it, and what one does not hear that is deaf to it."""
+    for change, words in CASES[:1] + CASES[3:4]:
+        health, other = Health(fooling=False), Health()
+        for step in range(PATIENCE):
+            assert health.read(step, 3, WELL | change) == []
+            raised = other.read(step, 3, WELL | change)
+        assert raised and words.split(" since")[0] in raised[0]
+
+
 def test_single_bad_readings_and_other_stages_raise_nothing():
     health = Health()
     for step in range(100):

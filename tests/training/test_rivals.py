@@ -115,6 +115,7 @@ def test_tadax_is_as_its_code_trains():
     seen = np.asarray(problem.completion._network_input(image, mask))
     np.testing.assert_allclose(seen, np.where(mask > 0, 0, 0.5).repeat(3, -1), atol=1e-6)
     assert stages(config)[2].step is deaf_joint_step and config.discriminator_steps == 0
+    assert config.real_window_on_hole
 
 
 def test_the_context_encoder_keeps_its_losses_ratio():
