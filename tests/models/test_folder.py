@@ -103,6 +103,11 @@ def test_a_flipped_byte_is_noticed(saved):
         glcic_jax.load(saved[0])
 
 
+def test_whoever_may_read_the_card_may_read_the_weights(saved):
+    modes = {file.name: file.stat().st_mode for file in saved[0].iterdir()}
+    assert modes["completion.safetensors"] == modes["discriminator.safetensors"] == modes["card.json"]
+
+
 def test_no_folder(tmp_path):
     with pytest.raises(UserError, match="no model folder"):
         glcic_jax.load(tmp_path / "nothing")
