@@ -17,9 +17,11 @@ def mask():
     return mask
 
 
+@pytest.mark.parametrize("size", [(60, 70), (35, 131)])
 @pytest.mark.parametrize("rival", RIVALS)
-def test_known_pixels_and_what_the_hole_held_do_not_matter(rival, mask):
-    image = photograph(0, 60, 70)
+def test_known_pixels_and_what_the_hole_held_do_not_matter(rival, size):
+    image, mask = photograph(0, *size), np.zeros((*size, 1), np.uint8)
+    mask[HOLE] = 1
     before, mask_before = image.copy(), mask.copy()
     filled = RIVALS[rival](image, mask)
     assert filled.dtype == np.uint8 and filled.shape == image.shape
