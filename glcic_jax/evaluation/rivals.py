@@ -21,12 +21,17 @@ def mean_color(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 def telea(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Fast marching from the rim inwards (Telea 2004), by OpenCV."""
-    return cv2.inpaint(image, mask, RADIUS_PX, cv2.INPAINT_TELEA)
+    return _opencv(image, mask, cv2.INPAINT_TELEA)
 
 
 def navier_stokes(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Lines of equal brightness go on like a fluid's flow (Bertalmio et al. 2001), by OpenCV."""
-    return cv2.inpaint(image, mask, RADIUS_PX, cv2.INPAINT_NS)
+    return _opencv(image, mask, cv2.INPAINT_NS)
+
+
+def _opencv(image: np.ndarray, mask: np.ndarray, method: int) -> np.ndarray:
+    # Near the image's border Navier-Stokes reads what stands in the hole, so nothing may.
+    return cv2.inpaint(np.where(mask > 0, 0, image).astype(np.uint8), mask, RADIUS_PX, method)
 
 
 def biharmonic(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
