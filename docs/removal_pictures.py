@@ -2,8 +2,8 @@
 
 python docs/removal_pictures.py
 
-A row is one photograph: as it is, what is marked, and what the shipped model paints there. The same as `glcic complete`
-with a mask and without --model.
+A row is one photograph: as it is, what is marked, and what `glcic complete` makes of it without --model, with --noblend
+and as it comes.
 """
 
 from pathlib import Path

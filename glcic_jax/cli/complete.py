@@ -36,6 +36,8 @@ def main(arguments: list[str]) -> int:
     if options.model is None:
         options.model = shipped_model()
         print(f"note: {licence_note(options.model)}", file=sys.stderr)
+        if options.blend is None:
+            options.blend = True  # small as it is, its colours come out better so: docs/results.md
     photographs = find_photographs(options.photographs)
     source = HoleSource(
         None, options.mask_from_alpha, options.mask_color, options.rectangle,
@@ -88,7 +90,11 @@ def _parser() -> argparse.ArgumentParser:
     where.add_argument("--resize_mask", action="store_true", help="allow a mask of another size")
     where.add_argument("--preview", action="store_true", help="also write OUTPUT_preview.jpg, with the hole in red")
     how = parser.add_argument_group("how it is painted")
-    how.add_argument("--blend", action="store_true", help="match colours to the surroundings (Poisson blending)")
+    how.add_argument(
+        "--blend", action="store_true", default=None,
+        help="match colours to the surroundings (Poisson blending); the default with the model that ships",
+    )  # fmt: skip
+    how.add_argument("--noblend", dest="blend", action="store_false", help="leave them as painted")
     how.add_argument(
         "--coarse", action="store_true", default=True,
         help="paint holes thicker than the trained ones at a lower scale first; the default",
@@ -161,7 +167,7 @@ def _painter(loading: "Future[Completer]", options: argparse.Namespace) -> Paint
     def paint(pixels: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, list[str]]:
         completer = loading.result()
         notes = concerns(mask[..., 0], completer.card, options.coarse)
-        return completer(pixels, mask, coarse=options.coarse, blend=options.blend), notes
+        return completer(pixels, mask, coarse=options.coarse, blend=bool(options.blend)), notes
 
     return paint
 

@@ -62,7 +62,12 @@ def test_complete_without_a_model(published, tmp_path, monkeypatch, capsys):
     assert run("complete", ["photo.png", "--rectangle=30,20,15,10", "--output=out.png"]) == 0
     said = capsys.readouterr()
     assert said.err.count("note: using the model that ships, small: research only") == 1
-    assert (read_image(tmp_path / "out.png") != read_image(tmp_path / "photo.png")).any()
+    photo, out = read_image(tmp_path / "photo.png"), read_image(tmp_path / "out.png")
+    assert (out != photo).any()
+    # It blends unless it is told not to; another model does not unless it is told to.
+    for options, same in (["--blend"], True), (["--noblend"], False), ([f"--model={published}"], False):
+        assert run("complete", ["photo.png", "--rectangle=30,20,15,10", "--output=other.png", *options]) == 0
+        assert (read_image(tmp_path / "other.png") == out).all() == same
     (published / "card.json").write_text("{}")
     with pytest.raises(UserError, match=r"is damaged .* install glcic-jax again"):
         licence_note(published)
