@@ -77,6 +77,19 @@ class Cell(NamedTuple):
     workdir: Path
 
 
+class Score(NamedTuple):
+    """Of a finished run, inside holes of fixed validation samples: medians of its last validations.
+
+    Fields:
+        psnr: dB. l1: of values in [0, 1].
+        contrast: spread of the painted colours beside the photographs'; below 1 they are faint.
+    """
+
+    psnr: float
+    l1: float
+    contrast: float
+
+
 def main(arguments: list[str]) -> int:
     """Parses the arguments, trains what is not trained yet, and writes the results."""
     parser = argparse.ArgumentParser(
@@ -116,8 +129,8 @@ def main(arguments: list[str]) -> int:
     return code
 
 
-def outcome(run: Cell) -> tuple[float, float] | None:
-    """In-hole PSNR (dB) and L1 of a finished run, medians of its last validations; None if it is not done.
+def outcome(run: Cell) -> Score | None:
+    """The scores of a run; None if it is not done.
 
     Raises: UserError if the folder holds a run of another recipe.
     """
@@ -138,7 +151,7 @@ def outcome(run: Cell) -> tuple[float, float] | None:
     if not scored or scored[-1]["step"] < _total(run.config):
         return None
     last = scored[-SCORED:]
-    return median(record["hole_psnr"] for record in last), median(record["hole_l1"] for record in last)
+    return Score(*(median(record[f"hole_{name}"] for record in last) for name in Score._fields))
 
 
 def _runs(options: argparse.Namespace, overrides: list[str]) -> Iterator[Cell]:

@@ -12,7 +12,7 @@ from glcic_jax.atomic import atomic_file
 from glcic_jax.errors import UserError
 
 if TYPE_CHECKING:
-    from glcic_jax.cli.study import Cell
+    from glcic_jax.cli.study import Cell, Score
 
 REFERENCE = "paper"
 LEVEL = 0.95
@@ -46,35 +46,33 @@ def require_plots() -> None:
 
 
 def write_results(
-    folder: Path, scores: list[tuple["Cell", tuple[float, float]]], diverged: list["Cell"], planned: int
+    folder: Path, scores: list[tuple["Cell", "Score"]], diverged: list["Cell"], planned: int
 ) -> None:  # fmt: skip
-    """Writes study.json, table.md, psnr.png and differences.png.
+    """Writes study.json, table.md, psnr.png, differences.png and contrast.png.
 
     Args:
-        scores: (in-hole PSNR, in-hole L1) of each run that is done.
+        scores: of each run that is done.
         diverged: runs whose losses were not finite. planned: all runs.
 
     """
-    psnr = {(run.budget, run.name, run.seed): score[0] for run, score in scores}
-    l1 = {(run.budget, run.name, run.seed): score[1] for run, score in scores}
+    found = {(run.budget, run.name, run.seed): score for run, score in scores}
     budgets, cells = sorted({run.budget for run, _ in scores}), list(dict.fromkeys(run.name for run, _ in scores))
     seeds = sorted({run.seed for run, _ in scores})
     rows = []
     for budget in budgets:
         for cell in cells:
-            done = [seed for seed in seeds if (budget, cell, seed) in psnr]
+            done = [seed for seed in seeds if (budget, cell, seed) in found]
             if not done:
                 continue
-            paired = [seed for seed in done if (budget, REFERENCE, seed) in psnr]
-            ahead = [psnr[budget, cell, seed] - psnr[budget, REFERENCE, seed] for seed in paired]
+            paired = [seed for seed in done if (budget, REFERENCE, seed) in found]
+            ahead = [found[budget, cell, seed].psnr - found[budget, REFERENCE, seed].psnr for seed in paired]
             row: dict[str, Any] = {"samples": budget.samples, "split": budget.split, "cell": cell}
-            row["psnr"] = student_mean([psnr[budget, cell, seed] for seed in done])
-            row["l1"] = student_mean([l1[budget, cell, seed] for seed in done])
+            for name in ("psnr", "l1", "contrast"):
+                row[name] = student_mean([getattr(found[budget, cell, seed], name) for seed in done])
             row["ahead_of_paper"] = student_mean(ahead) if ahead and cell != REFERENCE else None
             rows.append(row)
     runs = [
-        {"cell": run.name, "samples": run.budget.samples, "seed": run.seed, "psnr": score[0], "l1": score[1]}
-        for run, score in scores
+        {"cell": run.name, "samples": run.budget.samples, "seed": run.seed, **score._asdict()} for run, score in scores
     ]
     _write(
         folder / "study.json",
@@ -88,10 +86,10 @@ def _table(rows: list[dict[str, Any]], diverged: list["Cell"], done: int, planne
     lines = [
         f"{done} of {planned} runs. Means over seeds ± half of their 95 % Student interval; in-hole PSNR and L1 on "
         "fixed validation samples, the median of a run's last validations; the difference is to the paper's recipe "
-        "with the same seed, so the same data order.",
+        "with the same seed, so the same data order. Contrast: spread of the painted colours beside the photographs'.",
         "",
-        "| samples (stages) | cell | seeds | PSNR (dB) | L1 | PSNR beside the paper's recipe |",
-        "|---|---|---|---|---|---|",
+        "| samples (stages) | cell | seeds | PSNR (dB) | L1 | contrast | PSNR beside the paper's recipe |",
+        "|---|---|---|---|---|---|---|",
     ]
     for row in rows:
         stages = " / ".join(f"{percent} %" for percent in row["split"])
@@ -99,7 +97,8 @@ def _table(rows: list[dict[str, Any]], diverged: list["Cell"], done: int, planne
         difference = "" if ahead is None else f"{ahead.mean:+.2f}{_half(ahead, 2)} dB"
         lines.append(
             f"| {row['samples']:,} ({stages}) | {row['cell']} | {row['psnr'].seeds} | {row['psnr'].mean:.2f}"
-            f"{_half(row['psnr'], 2)} | {row['l1'].mean:.4f}{_half(row['l1'], 4)} | {difference} |"
+            f"{_half(row['psnr'], 2)} | {row['l1'].mean:.4f}{_half(row['l1'], 4)} | "
+            f"{row['contrast'].mean:.2f}{_half(row['contrast'], 2)} | {difference} |"
         )
     lines += [f"\n- diverged: {run.name}, {run.budget.samples:,} samples, seed {run.seed}" for run in diverged]
     return "\n".join(lines) + "\n"
@@ -114,6 +113,7 @@ def _plots(folder: Path, rows: list[dict[str, Any]], cells: list[str]) -> None:
 
     for name, key, title in (
         ("psnr.png", "psnr", "in-hole PSNR (dB) by samples"),
+        ("contrast.png", "contrast", "contrast inside holes, beside the photographs'"),
         ("differences.png", "ahead_of_paper", "PSNR beside the paper's recipe (dB)"),
     ):
         lines = []

@@ -36,7 +36,10 @@ def trained(monkeypatch):
             assert should_stop(total)
             raise Stopped("stopped after step 1")
         psnr = 15 + 2 * (config.adversarial == "cooperative") + 0.1 * config.seed + total / 1000
-        lines = [{"step": total, "stage": 3, "hole_psnr": psnr + d, "hole_l1": 0.1} for d in (9, -0.1, 0.1, 0, 0.2, -5)]
+        lines = [
+            {"step": total, "stage": 3, "hole_psnr": psnr + d, "hole_l1": 0.1, "hole_contrast": 0.5}
+            for d in (9, -0.1, 0.1, 0, 0.2, -5)
+        ]
         (workdir / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
 
     monkeypatch.setattr("glcic_jax.training.loop.train", train)
@@ -74,9 +77,12 @@ def test_all_runs_then_a_table(trained, tmp_path, monkeypatch, capsys):
     assert rows[3200, "C helps D"]["ahead_of_paper"][:2] == pytest.approx([2, 0], abs=1e-9)
     assert rows[1600, "paper"]["psnr"][2] == 2 and rows[1600, "C helps D"]["ahead_of_paper"][2] == 2
     table = (tmp_path / "study" / "table.md").read_text()
-    assert "| 3,200 (18 % / 2 % / 80 %) | C helps D | 3 | 17.30 ± 0.25 |" in table and "+2.00 ± 0.00 dB" in table
+    assert (
+        "| 3,200 (18 % / 2 % / 80 %) | C helps D | 3 | 17.30 ± 0.25 | 0.1000 ± 0.0000 | 0.50 ± 0.00 |" in table
+        and "+2.00 ± 0.00 dB" in table
+    )
     assert "- diverged: paper, 1,600 samples, seed 1" in table
-    for name in ("psnr.png", "differences.png"):
+    for name in ("psnr.png", "differences.png", "contrast.png"):
         with Image.open(tmp_path / "study" / name) as picture:
             assert picture.width > 800
     assert run("study", [*chosen, "--results_only"]) == 0 and len(trained) == 13
