@@ -127,6 +127,9 @@ def _plots(folder: Path, rows: list[dict[str, Any]], cells: list[str]) -> None:
         if lines:
             figure = plot(title, "samples (bars: 95 % over seeds)", lines)
             axes, ticks = figure.axes[0], sorted({row["samples"] for row in rows})
+            if legend := axes.get_legend():  # so many lines leave it no room inside
+                legend.remove()
+                figure.legend(loc="outside right center", fontsize=7)
             axes.set_xscale("log")
             axes.set_xticks(ticks, [f"{samples:,}" for samples in ticks])
             axes.set_xticks([], minor=True)
