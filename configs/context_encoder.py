@@ -7,8 +7,8 @@ Another network, the same data, loop and tools. Its loss is 0.999 x squared erro
 discriminator sees the central square alone, and both learn together from the first step. Adam as its authors set it,
 C's steps ten times D's. Left out: the ten-fold weight of a 7 px rim, where its square overlaps what is known.
 
-Cost: 30,000 steps of 64 images, as scenes128, for a fair comparison. To be expected: docs/results.md has a
-shorter run at a quarter of the width.
+Cost: 30,000 steps of 64 images, as scenes128, for a fair comparison. To be expected: docs/results.md has a shorter
+run at a quarter of the width.
 """
 
 import ml_collections

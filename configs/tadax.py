@@ -7,8 +7,8 @@ D learns on finished completions and C by squared error alone: C never hears fro
 real and completed images. 128 px, holes of 24 to 48 px in grey, no mask channel, tanh, convolutions without biases, no
 stage 2. Left out: windows that are not centred on the hole, and its dense layers' initial values.
 
-Cost: 136,000 steps of 16 images at 128 px, as many as its 100 and 300 passes over 5,434 faces. To be expected: blurry
-holes, as from squared error alone.
+Cost: 136,000 steps of 16 images at 128 px, for the 100 and 300 passes over 5,434 faces that its README tells
+of. To be expected: blurry holes, as from squared error alone.
 """
 
 import ml_collections

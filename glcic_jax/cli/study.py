@@ -112,11 +112,11 @@ def main(arguments: list[str]) -> int:
     options, overrides = parser.parse_known_args(arguments)
     runs = list(_runs(options, overrides))
     console = Console()
-    from glcic_jax.cli.study_results import require_plots, write_results
+    from glcic_jax.cli.study_results import write_results
+    from glcic_jax.evaluation.figures import figure_class
 
-    require_plots()
+    figure_class()  # without it the results could not be drawn: better known before the training
     code = 0 if options.results_only else _train(runs, console)
-
     scores = [(run, score) for run in runs if (score := outcome(run)) is not None]
     diverged = [run for run in runs if (run.workdir / DIVERGED).is_file()]
     if scores:

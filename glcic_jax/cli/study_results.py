@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from glcic_jax.atomic import atomic_file
-from glcic_jax.errors import UserError
 
 if TYPE_CHECKING:
     from glcic_jax.cli.study import Cell, Score
@@ -35,14 +34,6 @@ def student_mean(values: Sequence[float]) -> Mean:
         return Mean(float(np.mean(values)), None, count)
     half = t.ppf((1 + LEVEL) / 2, count - 1) * np.std(values, ddof=1) / math.sqrt(count)
     return Mean(float(np.mean(values)), float(half), count)
-
-
-def require_plots() -> None:
-    """Raises: UserError if Matplotlib is missing."""
-    try:
-        import matplotlib  # noqa: F401
-    except ImportError:
-        raise UserError("a study's plots need Matplotlib; install it: pip install 'glcic-jax[eval]'") from None
 
 
 def write_results(

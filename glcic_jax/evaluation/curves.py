@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from glcic_jax.atomic import atomic_file
-from glcic_jax.errors import UserError
+from glcic_jax.evaluation.figures import figure_class
 
 REFERENCES = Path(__file__).parent / "references"
 _INCHES = (5.4, 2.7)
@@ -69,11 +69,7 @@ def plot(
     title: str, x_label: str, lines: list[Line], borders: tuple[float, ...] = (), logarithmic: bool = False
 ) -> Any:
     """A Matplotlib figure of lines, with dashed verticals at borders. Raises: UserError without Matplotlib."""
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UserError("plots need Matplotlib; install it: pip install 'glcic-jax[eval]'") from None
-    figure = Figure(figsize=_INCHES, layout="constrained")
+    figure = figure_class()(figsize=_INCHES, layout="constrained")
     axes = figure.subplots()
     for line in lines:
         style: dict[str, Any] = {"label": line.label, "linewidth": 1.4, "marker": "." if len(line.x) < 40 else None}

@@ -1,6 +1,7 @@
 """The comparison figure: a row a photograph, columns for the hole and each method (extra `eval` for Matplotlib)."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -10,6 +11,15 @@ from glcic_jax.errors import UserError
 COLUMN_INCHES = 1.15
 _DPI = 300
 _GAP = 0.03  # between pictures, of a picture
+
+
+def figure_class() -> Any:
+    """Matplotlib's Figure, which needs no display. Raises: UserError if Matplotlib is missing."""
+    try:
+        from matplotlib.figure import Figure
+    except ImportError:
+        raise UserError("figures and plots need Matplotlib; install it: pip install 'glcic-jax[eval]'") from None
+    return Figure
 
 
 def comparison(output: Path, columns: list[str], rows: list[list[np.ndarray]], transposed: bool = False) -> list[Path]:
@@ -23,10 +33,7 @@ def comparison(output: Path, columns: list[str], rows: list[list[np.ndarray]], t
     Returns: the two files. Raises: UserError if Matplotlib is missing.
 
     """
-    try:
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise UserError("figures need Matplotlib; install it: pip install 'glcic-jax[eval]'") from None
+    Figure = figure_class()
     require_parent(output)
     grid = [list(column) for column in zip(*rows, strict=True)] if transposed else rows
     down, across = len(grid), len(grid[0])
