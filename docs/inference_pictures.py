@@ -11,10 +11,10 @@ import cv2
 import numpy as np
 import skimage
 
-from glcic_jax.cli.quickstart import SHORT_SIDE_PX
 from glcic_jax.data.images import contact_sheet, decode, write_image
 from glcic_jax.inference.completer import Completer
-from glcic_jax.inference.masks import overlay
+from glcic_jax.inference.masks import draw_overlay
+from glcic_jax.tools.quickstart import SHORT_SIDE_PX
 
 # Photograph, and the hole's middle and half axes (x, y) where the short side has 256 px.
 SMALL = (
@@ -42,7 +42,7 @@ def draw(completer: Completer, holes: tuple, side_px: int, ways: tuple[dict[str,
             int(np.clip(place - side_px // 2, 0, side - side_px))
             for place, side in zip(middle[::-1], image.shape[:2], strict=True)
         )
-        pictures = [image, overlay(image, mask[..., 0] > 0), *(completer(image, mask, **way) for way in ways)]
+        pictures = [image, draw_overlay(image, mask[..., 0] > 0), *(completer(image, mask, **way) for way in ways)]
         rows.append([picture[top : top + side_px, left : left + side_px] for picture in pictures])
     return contact_sheet(rows)
 

@@ -8,12 +8,13 @@ completed = glcic_jax.composite(output, image, mask)
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from glcic_jax.version import __version__
+
 if TYPE_CHECKING:
     from glcic_jax.models.completion import composite
     from glcic_jax.models.folder import load
 
-__version__ = "0.1.0"
-__all__ = ["composite", "load"]
+__all__ = ["__version__", "composite", "load"]
 
 _HOMES = {"composite": "glcic_jax.models.completion", "load": "glcic_jax.models.folder"}
 

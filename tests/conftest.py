@@ -1,12 +1,17 @@
 """Strict switches for all tests, set before JAX starts: eight fake CPU devices, so that sharding is exercised."""
 
+import importlib.metadata
 import os
 import tempfile
 
 os.environ["JAX_PLATFORMS"] = "cpu"
 os.environ["JAX_NUM_CPU_DEVICES"] = "8"
-# Nearly all of the tests' time goes into compiling; what runs is small, and as right without LLVM's optimisations.
-os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} --xla_backend_optimization_level=0".strip()
+# Nearly all of the tests' time goes into compiling; what runs is small, and as right without LLVM's optimisations and
+# with XLA's older way to emit fusions, which takes half as long. Later versions have only the newer one.
+_QUICK_TO_COMPILE = "--xla_backend_optimization_level=0"
+if importlib.metadata.version("jaxlib").startswith("0.10."):
+    _QUICK_TO_COMPILE += " --xla_cpu_use_fusion_emitters=false"
+os.environ["XLA_FLAGS"] = f"{os.environ.get('XLA_FLAGS', '')} {_QUICK_TO_COMPILE}".strip()
 # Many tests, also in processes of their own, compile the same steps: once a session is enough.
 if "PYTEST_XDIST_WORKER" not in os.environ:  # workers share the one of the session
     _COMPILED = tempfile.TemporaryDirectory(prefix="glcic-jax-tests-")
@@ -16,16 +21,17 @@ os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.5"
 import io
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 from rich.console import Console
 
-from glcic_jax.cli.recipes import load_recipe
-from glcic_jax.data.prepare import Settings, prepare
+from tests.support.shapes import check_shapes, without_checks
 
-ROOT = Path(__file__).parents[1]
-FIXTURES = Path(__file__).parent / "fixtures"
+check_shapes()  # before anything of ours is imported
+
+from glcic_jax.prepare.pipeline import prepare
+from glcic_jax.prepare.plan import Settings
+from tests.support.pictures import encoded, photograph
+from tests.support.tiny import tiny_recipe
 
 
 @pytest.fixture
@@ -37,17 +43,36 @@ def float64():
         yield
 
 
-def photograph(seed: int, height: int = 80, width: int = 96) -> np.ndarray:
-    """A smooth random picture, uint8 (H, W, 3)."""
-    coarse = np.random.default_rng(seed).integers(0, 256, (4, 5, 3), dtype=np.uint8)
-    return np.array(Image.fromarray(coarse).resize((width, height), Image.Resampling.BICUBIC))
+@pytest.fixture(autouse=True)
+def strict_ranks(request):
+    """In tests of networks and steps, arrays of different ranks meet on purpose, or not at all."""
+    if request.path.parent.name not in ("models", "training"):
+        yield
+        return
+    import jax
+
+    with jax.numpy_rank_promotion("raise"):
+        yield
 
 
-def encoded(image: np.ndarray, kind: str = "JPEG") -> bytes:
-    """The bytes of an image file."""
-    buffer = io.BytesIO()
-    Image.fromarray(image).save(buffer, kind)
-    return buffer.getvalue()
+@pytest.fixture
+def unchecked_shapes():
+    """For tests of what users are told, who have no such checks."""
+    with without_checks():
+        yield
+
+
+@pytest.fixture
+def strict_types():
+    """Arrays of different types meet on purpose, or not at all.
+
+    Not for all tests: Flax's BatchNorm takes its float32 statistics from bfloat16 and float64 maps as they are, and the
+    networks ask JAX itself which type is the finer one.
+    """
+    import jax
+
+    with jax.numpy_dtype_promotion("strict"):
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -67,36 +92,6 @@ def shards(photographs, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("shards")
     prepare([str(photographs)], folder / "set", Settings(val_fraction=0.2))
     return folder / "set"
-
-
-# A network and pictures so small that training takes seconds.
-TINY_SIZES = [
-    "--config.short_side_px=(40, 48)",
-    "--config.crop_px=32",
-    "--config.hole_px=(8, 16)",
-    "--config.window_px=16",
-    "--config.completion.width_multiplier=0.03125",
-    "--config.discriminator.width_multiplier=0.03125",
-]
-
-
-def tiny_recipe(shards: Path):
-    """A tiny recipe: stages end at steps 4, 7 and 10; eight samples a step, one for each device."""
-    return load_recipe(
-        ROOT / "configs" / "quickstart.py",
-        [
-            *TINY_SIZES,
-            f"--config.data_dir={shards}",
-            "--config.batch_size=8",
-            "--config.completion_steps=4",
-            "--config.discriminator_steps=3",
-            "--config.joint_steps=3",
-            "--config.log_every_steps=2",
-            "--config.validate_every_steps=5",
-            "--config.validation_samples=8",
-            "--config.checkpoint_every_steps=5",
-        ],
-    )
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import subprocess
 import pytest
 import yaml
 
-from tests.conftest import ROOT
+from tests.support.paths import ROOT
 
 # Starts each task as srun does; with TERM set, signals only the tasks themselves, not what they started.
 SRUN = r"""#!/usr/bin/env bash

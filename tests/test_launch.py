@@ -1,7 +1,6 @@
 """The launch scripts, run as a user runs them: in a process of their own, without installation."""
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -12,35 +11,9 @@ import numpy as np
 import pytest
 
 from glcic_jax.data.images import read_image, write_image
-from tests.conftest import ROOT, TINY_SIZES, photograph
-
-TINY = [
-    "--config=configs/quickstart.py",
-    "--config.batch_size=4",
-    "--config.completion_steps=2",
-    "--config.discriminator_steps=1",
-    "--config.joint_steps=1",
-    *TINY_SIZES,
-    "--config.validation_samples=4",
-]
-
-
-ENVIRONMENT = {k: v for k, v in os.environ.items() if k not in ("JAX_NUM_CPU_DEVICES", "PYTHONPATH")}
-
-
-def launch(command: str, *arguments: str, cwd: Path = ROOT) -> subprocess.CompletedProcess:
-    return subprocess.run(
-        [sys.executable, str(ROOT / "launch" / f"{command}.py"), *arguments],
-        cwd=cwd, env=ENVIRONMENT, capture_output=True, text=True, timeout=300, check=False,
-    )  # fmt: skip
-
-
-def fails(result: subprocess.CompletedProcess, message: str) -> None:
-    """One line on stderr that matches, exit code 2."""
-    assert result.returncode == 2, result.stderr
-    line = result.stderr.strip()
-    assert "\n" not in line, line
-    assert re.search(message, line), line
+from tests.support.launching import ENVIRONMENT, TINY_TRAINING, fails, launch
+from tests.support.paths import ROOT
+from tests.support.pictures import photograph
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +23,7 @@ def trained(photographs, tmp_path_factory) -> Path:
     made = launch("prepare", f"--source={photographs}", f"--output={folder}/a/b/shards", "--val_fraction=0.2")
     assert made.returncode == 0, made.stderr
     assert "train: 32 images" in made.stdout and "val: 8 images" in made.stdout
-    run = launch("train", *TINY, f"--config.data_dir={folder}/a/b/shards", f"--workdir={folder}/run")
+    run = launch("train", *TINY_TRAINING, f"--config.data_dir={folder}/a/b/shards", f"--workdir={folder}/run")
     assert run.returncode == 0, run.stderr
     assert "stage 3 (joint)" in run.stdout and f"--model={folder}/run/model" in run.stdout
     return folder
@@ -71,26 +44,13 @@ def test_complete_keeps_known_pixels(trained, tmp_path):
 
 
 def test_complete_with_bad_input(trained, tmp_path):
+    """As for `train` below: test_wrong_input.py has the many, within one process."""
     model = f"--model={trained}/run/model"
     write_image(tmp_path / "photo.png", photograph(0))
     write_image(tmp_path / "black.png", np.zeros((80, 96, 3), np.uint8))
-    write_image(tmp_path / "small.png", np.full((10, 10, 3), 255, np.uint8))
-    (tmp_path / "page.png").write_text("<html>")
-    photo, black = "photo.png", "--mask=black.png"
-    for arguments, message in (
-        ((photo, "--mask=small.png", "--output=o.png"), "photograph is 96 x 80 px and the mask small.png 10 x 10 px"),
-        ((photo, black, "--output=o.png"), "the mask black.png is empty"),
-        (("page.png", black, "--output=o.png"), "cannot read the photograph page.png"),
-        ((photo, "--mask=gone.png", "--output=o.png"), "cannot read the mask gone.png"),
-        ((photo, black, "--output=no/o.png"), "the folder .*no does not exist"),
-        ((photo, black, "--output=o.what"), "unknown image type"),
-    ):
-        fails(launch("complete", model, *arguments, cwd=tmp_path), message)
-    fails(
-        launch("complete", "--model=nowhere", photo, "--rectangle=5,5,9,9", "--output=o.png", cwd=tmp_path),
-        "no model folder nowhere",
-    )
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["black.png", "page.png", "photo.png", "small.png"]
+    result = launch("complete", model, "photo.png", "--mask=black.png", "--output=o.png", cwd=tmp_path)
+    fails(result, "the mask black.png is empty")
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["black.png", "photo.png"]
 
 
 def test_train_with_bad_input(trained, tmp_path):
@@ -101,17 +61,9 @@ def test_train_with_bad_input(trained, tmp_path):
             ("--config=configs/nothing.py",),
             "no recipe configs/nothing.py; give a file, or one of celeba, context_encoder, places2",
         ),
-        ((*TINY, data, workdir, "--config.batchsize=4"), "batchsize"),
-        ((*TINY, data, workdir, "--config.complete.width_multiplier=1"), "unknown config key: 'complete'"),
-        ((*TINY, data, workdir, "--config.seed.x=1"), "unknown config key"),
-        ((*TINY, data, workdir, "--config.batch_size=many"), "batch_size"),
-        (("--config=Makefile",), "Makefile is not a recipe"),
-        ((*TINY, data, workdir, "--batch_size=4"), "batch_size"),
-        ((*TINY, data, workdir, "--config.crop_px=30"), "config.crop_px is 30"),
-        ((*TINY, data, workdir, "--config.completion_optimizer.name=warp"), "warp"),
-        ((*TINY, data, workdir, "--config.completion.output=relu"), "relu"),
+        ((*TINY_TRAINING, data, workdir, "--config.complete.width_multiplier=1"), "unknown config key: 'complete'"),
         (
-            (*TINY, "--config.data_dir=nowhere", workdir),
+            (*TINY_TRAINING, "--config.data_dir=nowhere", workdir),
             "python launch/prepare.py --source=PHOTOGRAPHS --output=nowhere",
         ),
     ):
@@ -149,7 +101,10 @@ def test_prepare_with_bad_input(tmp_path):
     fails(launch("prepare", "--source=empty", "--output=out", "--part=2/2", cwd=tmp_path), "parts are counted from 0")
     fails(launch("prepare", "--merge", "--output=out", cwd=tmp_path), "holds no prepared parts")
     (tmp_path / "page.tar").write_text("<html>")
-    fails(launch("prepare", "--source=page.tar", "--output=out", cwd=tmp_path), "neither a folder nor a tar archive")
+    fails(
+        launch("prepare", "--source=page.tar", "--output=out", cwd=tmp_path),
+        "neither a folder nor a tar or zip",
+    )
     fails(launch("prepare", "--source=empty", "--output=page.tar/out", cwd=tmp_path), "cannot write to page.tar/out")
     assert not (tmp_path / "out").exists()
 
@@ -199,7 +154,11 @@ def test_prepare_from_a_pipe_in_parts_and_verified(photographs, tmp_path):
 
 def test_holes(tmp_path):
     """A row each kind with a share; the figures are of the recipe that the changes make."""
-    recipe = ("--config=quickstart", "--config.holes.thin.share=1", "--config.holes.thin.count=(1, 3)")
+    recipe = (
+        f"--config={ROOT}/tests/support/tiny_recipe.py",
+        "--config.holes.thin.share=1",
+        "--config.holes.thin.count=(1, 3)",
+    )
     result = launch("holes", *recipe, "--output=holes.png", "--count=3", cwd=tmp_path)
     assert result.returncode == 0, result.stderr
     rows = [line.split() for line in result.stdout.splitlines() if line.startswith(("rectangles ", "thin "))]
@@ -216,7 +175,7 @@ def test_holes(tmp_path):
 
 def test_a_signal_saves_and_the_same_command_goes_on(trained, tmp_path):
     command = [
-        sys.executable, str(ROOT / "launch" / "train.py"), *TINY, f"--config.data_dir={trained}/a/b/shards",
+        sys.executable, str(ROOT / "launch" / "train.py"), *TINY_TRAINING, f"--config.data_dir={trained}/a/b/shards",
         f"--workdir={tmp_path}/run", "--config.completion_steps=100000",
     ]  # fmt: skip
     with subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, text=True) as process:
@@ -277,9 +236,12 @@ def test_help_names_the_commands():
         "chaos",
         "doctor",
         "complete",
+        "serve",
         "evaluate",
         "report",
         "study",
+        "import",
+        "export",
         "publish",
         "benchmark",
         "quickstart",

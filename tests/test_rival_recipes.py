@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from glcic_jax.data.images import read_image, write_image
-from tests.conftest import TINY_SIZES, photograph
-from tests.test_launch import launch
+from tests.support.launching import launch
+from tests.support.pictures import photograph
+from tests.support.tiny import TINY_SIZES
 
 CONTEXT_ENCODER = [
     "--config.short_side_px=(32, 32)", "--config.crop_px=32", "--config.hole_px=(16, 16)", "--config.window_px=16",
@@ -21,7 +22,7 @@ SHALLOW = ["--config.discriminator.global_depth=2", "--config.discriminator.loca
     ("recipe", "steps", "sizes"),
     [
         ("context_encoder", (0, 0, 2), CONTEXT_ENCODER),
-        ("shtamura", (1, 1, 1), TINY_SIZES),
+        pytest.param("shtamura", (1, 1, 1), TINY_SIZES, marks=pytest.mark.long),
         ("tadax", (1, 0, 1), [*TINY_SIZES, *SHALLOW]),
     ],
 )

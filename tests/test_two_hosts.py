@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.support.paths import ROOT
 
 # Counts steps by turns with the other host, one message a step; goes on after the last step that it wrote down.
 PROGRAM = """

@@ -1,4 +1,4 @@
-"""`evaluate`: a frozen benchmark, scores of any tool's completions on it beside every rival, and the figure."""
+"""`evaluate`: makes a frozen benchmark, scores any tool's completions on it next to all rivals, draws the figure."""
 
 import argparse
 import importlib

@@ -1,15 +1,13 @@
 """Makes a benchmark: any tool completes BENCH/images with BENCH/masks (white = hole), results of the same names."""
 
 import argparse
-from functools import partial
-from pathlib import Path
 
-import numpy as np
 from rich.console import Console
 
-from glcic_jax.data.images import read_image
 from glcic_jax.errors import UserError
-from glcic_jax.evaluation.benchmark import KINDS, Open
+from glcic_jax.evaluation.benchmark import HOLE_KINDS
+from glcic_jax.exit_codes import ExitCode
+from glcic_jax.system.paths import user_path
 
 # Strokes are sized for crops of this side, in the recipe that they come from.
 _RECIPE, _RECIPE_CROP_PX = "places2", 256
@@ -18,11 +16,11 @@ _RECIPE, _RECIPE_CROP_PX = "places2", 256
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The command's options."""
     add = parser.add_argument
-    add("--images", required=True, type=Path, help="folder of photographs, or of shards: their split val is taken")
-    add("--output", required=True, type=Path, help="the benchmark's folder")
+    add("--images", required=True, type=user_path, help="folder of photographs, or of shards: their split val is taken")
+    add("--output", required=True, type=user_path, help="the benchmark's folder")
     add(
         "--masks", default="rect,thin,medium,thick",
-        help=f"kinds of holes, in turn: {', '.join(KINDS)}; default: %(default)s",
+        help=f"kinds of holes, in turn: {', '.join(HOLE_KINDS)}; default: %(default)s",
     )  # fmt: skip
     add("--seed", type=int, default=0, help="of the choice of photographs and of all holes; default: %(default)s")
     add("--count", type=int, default=300, help="photographs, one hole each; default: %(default)s")
@@ -33,8 +31,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def main(options: argparse.Namespace) -> int:
     """Makes it, and says what it holds."""
-    from glcic_jax.cli.recipes import load_recipe, recipe_path
-    from glcic_jax.evaluation.benchmark import make
+    from glcic_jax.evaluation.benchmark import make_benchmark
+    from glcic_jax.evaluation.ingredients import list_photographs, scale_strokes
+    from glcic_jax.recipes import load_recipe, recipe_path
 
     short_side_px = options.short_side_px or options.crop_px
     if not 16 <= options.crop_px <= short_side_px:
@@ -43,61 +42,32 @@ def main(options: argparse.Namespace) -> int:
         raise UserError(f"--count is {options.count} and --seed {options.seed}; give at least 1 and 0")
     holes = load_recipe(recipe_path(_RECIPE), []).holes.to_dict()
     scale = options.crop_px / _RECIPE_CROP_PX
-    strokes = {kind: _scaled(parameters, scale) for kind, parameters in holes.items() if kind in KINDS}
-    manifest = make(
-        _photographs(options.images),
+    strokes = {kind: scale_strokes(parameters, scale) for kind, parameters in holes.items() if kind in HOLE_KINDS}
+    manifest = make_benchmark(
+        list_photographs(options.images),
         options.output,
         kinds=list(dict.fromkeys(options.masks.split(","))),
         count=options.count,
         crop_px=options.crop_px,
         short_side_px=short_side_px,
-        hole_px=_range(options.hole_px),
+        hole_px=_parse_range(options.hole_px),
         strokes=strokes,
         seed=options.seed,
     )
     console = Console()
-    for line in manifest["left_out"]:
+    for line in manifest.left_out:
         console.print(f"left out {line}", highlight=False, markup=False, soft_wrap=True)
-    shares = [case["share"] for case in manifest["cases"]]
+    shares = [case.share for case in manifest.cases]
     console.print(
         f"{len(shares)} cases of {options.crop_px} px in {options.output}, holes {min(shares):.0%} to "
         f"{max(shares):.0%} of the image. Complete {options.output}/images with {options.output}/masks (white = hole), "
         f"results of the same names, then: evaluate score --benchmark={options.output} --results=NAME=FOLDER",
         highlight=False, markup=False, soft_wrap=True,
     )  # fmt: skip
-    return 0
+    return ExitCode.DONE
 
 
-def _photographs(place: Path) -> list[Open]:
-    """Photographs of a folder tree, or the validation records of a prepared data set."""
-    if (place / "manifest.json").is_file():
-        from glcic_jax.data.decoding import decode_jpeg
-        from glcic_jax.data.shards import open_split, read_manifest
-
-        records = open_split(place, read_manifest(place), "val")
-
-        def photograph(index: int) -> np.ndarray:
-            return decode_jpeg(records[index])
-
-        return [(f"val {index}", partial(photograph, index)) for index in range(len(records))]
-    from glcic_jax.inference.files import find_photographs
-
-    if not place.is_dir():
-        raise UserError(f"no folder of photographs {place}; give --images=FOLDER")
-    found = find_photographs([str(place)])
-    return [(str(path.relative_to(place)), partial(read_image, path)) for path in found]
-
-
-def _scaled(parameters: dict[str, object], scale: float) -> dict[str, object]:
-    """A recipe's strokes, for crops of another size."""
-    scaled = {key: value for key, value in parameters.items() if key != "share"}
-    for key, value in scaled.items():
-        if key.endswith("_px") and isinstance(value, tuple):
-            scaled[key] = tuple(max(1, round(end * scale)) for end in value)
-    return scaled
-
-
-def _range(text: str) -> tuple[int, int]:
+def _parse_range(text: str) -> tuple[int, int]:
     try:
         ends = [int(part) for part in text.split(",")]
     except ValueError:

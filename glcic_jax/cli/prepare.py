@@ -1,40 +1,58 @@
-"""`prepare`: photographs from folders and archives into ArrayRecord shards and a manifest."""
+"""`prepare`: turns photographs from folders and archives into ArrayRecord shards and a manifest."""
 
 import argparse
-import os
 import re
-from collections import Counter
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from glcic_jax.cli.bars import Bars
 from glcic_jax.errors import UserError
+from glcic_jax.exit_codes import ExitCode
+from glcic_jax.system.cores import usable_cores
+from glcic_jax.system.paths import user_path, user_pattern
 
 if TYPE_CHECKING:
-    from glcic_jax.data.prepare import Part, Settings
-
-EXIT_DAMAGED_SOURCE = 1
+    from glcic_jax.prepare.pipeline import Part
+    from glcic_jax.prepare.plan import Settings
 
 
 def main(arguments: list[str]) -> int:
     """Parses the arguments and prepares."""
+    options = _build_parser().parse_args(arguments)
+    if options.workers < 1:
+        raise UserError(f"--workers is {options.workers}; it must be at least 1")
+    from glcic_jax.prepare.reporting import encode_part, merge_and_report, prepare_and_report, verify
+
+    console = Console()
+    if options.verify:
+        verify(options.output, console)
+        return ExitCode.DONE
+    if options.merge:
+        return merge_and_report(options.output, options.workers, console)
+    settings = _settings(options)
+    if options.part is None:
+        return prepare_and_report(options.source, options.output, settings, options.workers, console)
+    encode_part(options.source, options.output, settings, _part(options.part), options.workers, console)
+    return ExitCode.DONE
+
+
+def _build_parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="prepare",
         description=__doc__,
-        epilog="Interrupted, even killed, the same command goes on. Exit codes: 0 done, 1 done but a source broke off "
-        "in the middle, 2 not done.",
+        epilog="If it is interrupted or even killed, the same command goes on. Exit codes: 0 done, 1 done but a source "
+        "broke off in the middle, 2 not done.",
         allow_abbrev=False,
     )
     parser.add_argument(
         "--source",
+        type=user_pattern,
         action="append",
         default=[],
-        help="folder tree, tar archive (.tar, .tar.gz, .tar.zst, ...), or - for an archive on standard input; may be "
-        "given several times",
+        help="folder tree, archive (.tar, .tar.gz, .tar.zst, .zip, ...), folder or pattern of archives "
+        "('shards/*.tar'), or - for a tar archive on standard input; may be given several times",
     )
-    parser.add_argument("--output", required=True, type=Path, help="folder for the shards, such as data/places2")
+    parser.add_argument("--output", required=True, type=user_path, help="folder for the shards, such as data/places2")
     parser.add_argument(
         "--split",
         help="put every image into this split (train or val); default: by lists (train.txt, val.txt, ...) and folders "
@@ -44,7 +62,7 @@ def main(arguments: list[str]) -> int:
         "--val_fraction",
         type=float,
         default=0.02,
-        help="that share, chosen by the images' content (default: %(default)s; 0: none)",
+        help="the share that is set apart, chosen by the images' content (default: %(default)s; 0: none)",
     )
     parser.add_argument(
         "--max_short_side_px",
@@ -61,7 +79,7 @@ def main(arguments: list[str]) -> int:
     parser.add_argument(
         "--workers",
         type=int,
-        default=len(os.sched_getaffinity(0)),
+        default=usable_cores(),
         help="processes that decode and encode (default: one a core, %(default)s)",
     )
     how = parser.add_mutually_exclusive_group()
@@ -70,93 +88,11 @@ def main(arguments: list[str]) -> int:
     )
     how.add_argument("--merge", action="store_true", help="write the shards from all parts in --output")
     how.add_argument("--verify", action="store_true", help="check the set in --output against its manifest")
-    options = parser.parse_args(arguments)
-    if options.workers < 1:
-        raise UserError(f"--workers is {options.workers}; it must be at least 1")
-    console = Console()
-    if options.verify:
-        return verify(options.output, console)
-    if options.merge:
-        from glcic_jax.data.prepare import merge
-
-        with Bars(console, "images") as bars:
-            manifest = merge(options.output, options.workers, bars.bar("writing shards"))
-        return report(manifest, options.output, console)
-    settings = _settings(options)
-    if options.part is None:
-        return run(options.source, options.output, settings, options.workers, console)
-    return run_part(options.source, options.output, settings, _part(options.part), options.workers, console)
-
-
-def run(given: list[str], output: Path, settings: "Settings", workers: int, console: Console) -> int:
-    """Prepares with progress bars and a closing report; returns the exit code."""
-    from glcic_jax.data.prepare import is_prepared, prepare
-
-    if is_prepared(given, output, settings):
-        _say(console, f"{output} was made from these sources before: nothing to do. To make it anew, delete it first.")
-    with Bars(console, "files") as bars:
-        manifest = prepare(given, output, settings, workers, bars.bar("encoding"), bars.bar("writing shards"))
-    return report(manifest, output, console)
-
-
-def run_part(given: list[str], output: Path, settings: "Settings", part: "Part", workers: int, console: Console) -> int:
-    """Encodes one part."""
-    from glcic_jax.data.prepare import spool_part
-
-    with Bars(console, "files") as bars:
-        title = f"encoding part {part.number} of {part.of}"
-        spool_part(given, output, settings, part, workers, bars.bar(title))
-    _say(console, f"part {part.number} of {part.of} is done; after all of them: --merge --output={output}")
-    return 0
-
-
-def verify(output: Path, console: Console) -> int:
-    """Reads every shard and compares it with the manifest."""
-    from glcic_jax.data.shards import problems, read_manifest
-
-    manifest = read_manifest(output)
-    with Bars(console, "shards") as bars:
-        found = problems(output, manifest, bars.bar("reading shards"))
-    for problem in found:
-        _say(console, problem)
-    if found:
-        raise UserError(f"{len(found)} of the shards in {output} are not as the manifest says; prepare the data again")
-    shards = sum(len(split["shards"]) for split in manifest["splits"].values())
-    _say(console, f"{output}: all {shards} shard(s) are as the manifest says")
-    return 0
-
-
-def report(manifest: dict[str, Any], output: Path, console: Console) -> int:
-    """Says what is in a set; returns the exit code."""
-    from glcic_jax.data.archives import THE_END
-
-    for name, described in manifest["splits"].items():
-        low, middle, high = described["short_side_px"]
-        colour = ", ".join(f"{value:.3f}" for value in described["mean_color"])
-        _say(
-            console,
-            f"{name}: {described['count']} images in {len(described['shards'])} shard(s), short sides {low} to {high} "
-            f"px (half of them up to {middle}), mean colour ({colour})",
-        )
-    left_out = manifest["left_out"]
-    _say(
-        console,
-        f"left out: {len(left_out)} file(s)"
-        + (f"; each with its reason in {output}/manifest.json" if left_out else ""),
-    )
-    # Reasons with names and numbers in them, such as "same bytes as ...", are one kind.
-    kinds = Counter(re.sub(r"(as|to|after) .*|\d+", "...", entry["reason"]) for entry in left_out)
-    for kind, count in kinds.most_common(8):
-        example = next(entry for entry in left_out if re.sub(r"(as|to|after) .*|\d+", "...", entry["reason"]) == kind)
-        _say(console, f"  {count:>8} {example['reason']!r}, such as {example['name']!r}")
-    broken = [manifest["sources"][entry["source"]]["name"] for entry in left_out if entry["name"] == THE_END]
-    for name in broken:
-        _say(console, f"WARNING: {name} is damaged or breaks off in the middle: only what came before is in this set")
-    return EXIT_DAMAGED_SOURCE if broken else 0
+    return parser
 
 
 def _settings(options: argparse.Namespace) -> "Settings":
-    from glcic_jax.data.prepare import Settings
+    from glcic_jax.prepare.plan import Settings
 
     if not options.source:
         raise UserError("no --source; give a folder of photographs or a tar archive")
@@ -175,13 +111,9 @@ def _settings(options: argparse.Namespace) -> "Settings":
 
 
 def _part(text: str) -> "Part":
-    from glcic_jax.data.prepare import Part
+    from glcic_jax.prepare.pipeline import Part
 
     match = re.fullmatch(r"(\d+)/(\d+)", text)
     if not match or int(match[1]) >= int(match[2]):
         raise UserError(f"--part is {text!r}; parts are counted from 0, so of four they are 0/4, 1/4, 2/4 and 3/4")
     return Part(int(match[1]), int(match[2]))
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, highlight=False, markup=False, soft_wrap=True)

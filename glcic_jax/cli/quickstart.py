@@ -1,131 +1,27 @@
-"""`quickstart`: prepare, train in three stages and complete, on photographs that scikit-image ships; no download."""
+"""`quickstart`: fine-tunes the model that ships on photographs inside scikit-image, and completes them; no download."""
 
 import argparse
 from pathlib import Path
 
-import numpy as np
-from rich.console import Console
-
-from glcic_jax.cli import prepare as prepare_command
-from glcic_jax.cli import train as train_command
-from glcic_jax.data.images import contact_sheet, decode, write_image
-from glcic_jax.data.prepare import Settings
-from glcic_jax.errors import UserError
-
-# The natural colour photographs of the wheel; of the stereo pair one picture only, since the other shows it again.
-PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
-SHORT_SIDE_PX = 256
-TILE_PX = 128
-STRIDE_PX = 32  # of overlapping training tiles
+from glcic_jax.recipes import load_recipe, recipe_path
+from glcic_jax.system.paths import user_path
 
 
 def main(arguments: list[str]) -> int:
-    """Runs all of it."""
+    """Parses the arguments and runs all of it."""
     parser = argparse.ArgumentParser(
         prog="quickstart",
         description=__doc__,
         epilog="Keys of the recipe can be changed, as with train: --config.joint_steps=500.",
         allow_abbrev=False,
     )
-    parser.add_argument("--workdir", type=Path, default=Path("runs/quickstart"), help="default: %(default)s")
+    parser.add_argument("--workdir", type=user_path, default=Path("runs/quickstart"), help="default: %(default)s")
     options, overrides = parser.parse_known_args(arguments)
-    workdir: Path = options.workdir
-    console = Console()
 
-    def say(text: str) -> None:
-        console.print(text, highlight=False, markup=False, soft_wrap=True)
+    from glcic_jax.inference.shipped import shipped_model
+    from glcic_jax.run.config import Config
+    from glcic_jax.tools.quickstart import run_quickstart
 
-    say("1. Photographs: five from scikit-image, cut into tiles; the right edge of each is kept for the test.")
-    photographs, shards = workdir / "photographs", workdir / "shards"
-    if not (shards / "manifest.json").exists():
-        cut_tiles(photographs)
-        settings = Settings(val_fraction=0.0, max_short_side_px=TILE_PX)
-        prepare_command.run([str(photographs)], shards, settings, 0, console)
-    say("2. Training: C alone, D alone, both together. The curves: tensorboard --logdir " + str(workdir))
-    code = train_command.main(
-        ["--config=quickstart", f"--workdir={workdir}", f"--config.data_dir={shards}", *overrides]
-    )
-    if code:
-        return code
-    say("3. Completing holes in the regions that no training crop has seen.")
-    scores = complete_test_tiles(workdir)
-    say(f"   in-hole PSNR, mean over {scores.pop('holes'):.0f} holes:")
-    for name, value in scores.items():
-        say(f"     {name:<28}{value:6.2f} dB")
-    say(f"   look at {workdir}/completions.png (photograph, hole, completion, Telea) and at {workdir}/grids/")
-    say("   Minutes of training give colours and large shapes. For more: your photographs and README.md.")
-    return 0
-
-
-def cut_tiles(folder: Path) -> None:
-    """Cuts the photographs into folder/train and folder/val; no training tile overlaps a test tile."""
-    try:
-        import skimage
-    except ImportError:
-        raise UserError(
-            "the quickstart needs scikit-image for its photographs; install it: pip install scikit-image"
-        ) from None
-    source = Path(skimage.__file__).parent / "data"
-    for split in ("train", "val"):
-        (folder / split).mkdir(parents=True, exist_ok=True)
-    for name in PHOTOGRAPHS:
-        photograph = decode((source / name).read_bytes())
-        scale = SHORT_SIDE_PX / min(photograph.size)
-        pixels = np.array(photograph.resize((round(photograph.width * scale), round(photograph.height * scale))))
-        h, w = pixels.shape[:2]
-        border = w - TILE_PX
-        for split, lefts, stride in (
-            ("train", _starts(border, STRIDE_PX), STRIDE_PX),
-            ("val", [border], TILE_PX),
-        ):
-            for y in _starts(h, stride):
-                for x in lefts:
-                    tile = pixels[y : y + TILE_PX, x : x + TILE_PX]
-                    write_image(folder / split / f"{Path(name).stem}_{y}_{x}.png", tile)
-
-
-def _starts(length_px: int, stride_px: int) -> list[int]:
-    """Where tiles begin that lie wholly within a length."""
-    return list(range(0, length_px - TILE_PX + 1, stride_px))
-
-
-def complete_test_tiles(workdir: Path) -> dict[str, float]:
-    """Completes a hole in each crop-sized square of the test tiles, and writes the picture.
-
-    Returns: the mean in-hole PSNR of each method in dB, and the number of "holes".
-    """
-    import cv2
-
-    import glcic_jax
-    from glcic_jax.data.holes import mask_of, rectangle
-    from glcic_jax.data.images import read_image
-    from glcic_jax.evaluation.metrics import hole_psnr
-    from glcic_jax.inference.completer import complete
-
-    network, variables, card = glcic_jax.load(workdir / "model")
-    side, hole_px = card["trained"]["crop_px"], card["trained"]["hole_px"]
-    mean = (np.array(network.mean_color) * 255).round().astype(np.uint8)
-    scores: dict[str, list[float]] = {"mean colour": [], "OpenCV Telea": [], "this model": []}
-    shown: list[list[np.ndarray]] = [[], [], [], []]
-    rng = np.random.default_rng(0)
-    for path in sorted((workdir / "photographs" / "val").iterdir()):
-        tile = read_image(path)
-        for index, corner in enumerate(np.ndindex(TILE_PX // side, TILE_PX // side)):
-            y, x = (side * c for c in corner)
-            image, mask = tile[y : y + side, x : x + side], mask_of(rectangle(rng, side, hole_px), side)
-            results = {
-                "mean colour": np.where(mask > 0, mean, image),
-                "OpenCV Telea": cv2.inpaint(image, mask, 3, cv2.INPAINT_TELEA),
-                "this model": complete(network, variables, image, mask),
-            }
-            for name, result in results.items():
-                batch = (array[None] for array in (result / 255, image / 255, mask))
-                scores[name].append(float(hole_psnr(*batch)[0]))
-            if index == 0:
-                hole = np.where(mask > 0, 255, image).astype(np.uint8)
-                pictures = (image, hole, results["this model"], results["OpenCV Telea"])
-                for row, picture in zip(shown, pictures, strict=True):
-                    row.append(picture.repeat(2, axis=0).repeat(2, axis=1))  # small: shown twice as large
-    write_image(workdir / "completions.png", contact_sheet(shown))
-    means = {name: float(np.mean(values)) for name, values in scores.items()}
-    return means | {"holes": float(len(scores["this model"]))}
+    places = [f"--config.data_dir={options.workdir / 'shards'}", f"--config.init_from={shipped_model()}"]
+    config = Config.from_config_dict(load_recipe(recipe_path("quickstart"), [*places, *overrides]))
+    return run_quickstart(config, options.workdir)

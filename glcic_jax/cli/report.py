@@ -1,181 +1,25 @@
-"""`report`: a run's folder into one HTML page: scores, cost, alarms, curves beside the project's own, and grids."""
+"""`report`: turns a run's folder into one HTML page: scores, cost, alarms, curves next to reference curves, grids."""
 
 import argparse
-import html
-import json
-from pathlib import Path
-from typing import Any
 
-from rich.console import Console
-
-from glcic_jax.atomic import atomic_file, require_parent
-from glcic_jax.cli.findings import duration
-from glcic_jax.errors import UserError
-
-GRIDS = 6
-"""At most so many are shown, evenly over the run."""
-_GRID_PX = 1100
-
-# Title, whether the axis is logarithmic, and figures with their names; a plot without any is left out.
-_PLOTS: tuple[tuple[str, bool, dict[str, str]], ...] = (
-    ("C's squared error", True, {"completion_loss": "squared error"}),
-    ("adversarial losses", False, {"discriminator_loss": "D", "adversarial_loss": "C"}),
-    ("D is right", False, {"accuracy_real": "on real", "accuracy_completed": "on completed"}),
-    ("D's mean logits", False, {"logit_real": "real", "logit_completed": "completed"}),
-    (
-        "gradients at C's output (norms)",
-        True,
-        {"output_gradient_squared_error": "squared error", "output_gradient_adversarial": "adversarial x alpha"},
-    ),
-    ("inside holes", False, {"hole_contrast": "contrast beside photographs", "hole_clipped": "clipped values"}),
-    ("images/s", False, {"images_per_second": "images/s"}),
-)
-
-Records = list[dict[str, Any]]
+from glcic_jax.system.paths import user_path
 
 
 def main(arguments: list[str]) -> int:
     """Parses the arguments and writes the page."""
     parser = argparse.ArgumentParser(prog="report", description=__doc__, allow_abbrev=False)
-    parser.add_argument("workdir", type=Path, help="folder of the run, such as runs/places2; the run may be under way")
-    parser.add_argument("--output", type=Path, help="default: WORKDIR/report.html")
+    parser.add_argument(
+        "workdir", type=user_path, help="folder of the run, such as runs/places2; the run may be under way"
+    )
+    parser.add_argument("--output", type=user_path, help="default: WORKDIR/report.html")
     parser.add_argument(
         "--curve",
-        type=Path,
-        help="also write the validation curve to this JSON file, which names it; a reference for others",
+        type=user_path,
+        help="also write the validation curve to this JSON file, named after it; a reference for other runs",
     )
     options = parser.parse_args(arguments)
-    from glcic_jax.evaluation.curves import write_curve
-    from glcic_jax.evaluation.page import document
-    from glcic_jax.training.health import Health, read_metrics_file
-    from glcic_jax.training.telemetry import METRICS
 
-    workdir: Path = options.workdir
-    output = options.output or workdir / "report.html"
-    records = [record for record in read_metrics_file(workdir / METRICS) if "stage" in record]
-    try:
-        config = json.loads((workdir / "config.json").read_text())
-        first = config["log_every_steps"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise UserError(f"{workdir} is no run's folder: config.json cannot be read ({error})") from error
-    if not records:
-        raise UserError(f"{workdir / METRICS} holds no figures yet; wait for the first {first} steps")
-    require_parent(output)
-    alarms = Health(config["adversarial"] == "fooling").replay(workdir / METRICS)
-    curve = validation_curve(workdir.absolute().name, config, records)
-    body = [
-        f"<h1>{html.escape(workdir.absolute().name)}</h1>",
-        _facts(config, records, workdir),
-        "<h2>Alarms</h2>" + _alarms(alarms),
-        "<h2>Curves</h2>" + _curves(config, records, curve),
-        "<h2>Grids</h2><p>Photographs, holes, completions of fixed validation samples.</p>" + _grids(workdir),
-        f"<h2>Recipe</h2><pre>{html.escape(json.dumps(config, indent=1))}</pre>",
-    ]
-    with atomic_file(output) as partial:
-        partial.write_text(document(workdir.absolute().name, "\n".join(body)), encoding="utf-8")
-    if options.curve:
-        write_curve(options.curve, curve._replace(name=options.curve.stem))
-    console = Console()
-    for step, alarm in alarms:
-        console.print(f"step {step}: ALARM: {alarm}", highlight=False, markup=False, soft_wrap=True)
-    console.print(f"wrote {output}", highlight=False, markup=False, soft_wrap=True)
+    from glcic_jax.tools.report import write_report
+
+    write_report(options.workdir, options.output or options.workdir / "report.html", options.curve)
     return 0
-
-
-def validation_curve(name: str, config: dict[str, Any], records: Records) -> Any:
-    """Scores by samples seen."""
-    from glcic_jax.evaluation.curves import Curve, hole_shares
-
-    batch = config["batch_size"]
-    points = [
-        (r["step"] * batch, round(r["hole_l1"], 4), round(r["hole_psnr"], 2)) for r in records if "hole_psnr" in r
-    ]
-    steps = " / ".join(str(config[f"{stage}_steps"]) for stage in ("completion", "discriminator", "joint"))
-    network = config["context_encoder"] or config["completion"]
-    photographs = Path(config["data_dir"]).name
-    about = f"batch {batch}, {steps} steps, width {network['width_multiplier']}, photographs {photographs!r}"
-    return Curve(name, about, config["crop_px"], tuple(config["hole_px"]), hole_shares(config), points)
-
-
-def _facts(config: dict[str, Any], records: Records, workdir: Path) -> str:
-    """The run in numbers; its cost is the time of its steps, without compiling, validating and interruptions."""
-    from glcic_jax.evaluation.page import table
-
-    total = sum(config[f"{stage}_steps"] for stage in ("completion", "discriminator", "joint"))
-    step, before, secs = int(records[-1]["step"]), 0, 0.0
-    for record in records:
-        if "images_per_second" in record:
-            secs += (record["step"] - before) * config["batch_size"] / record["images_per_second"]
-            before = record["step"]
-    rows = [
-        ("steps", f"{step:,} of {total:,}"),
-        ("samples", f"{step * config['batch_size']:,}"),
-        ("cost", f"{duration(secs)} of steps on {_device(workdir)}"),
-        ("from first to last figure", duration(records[-1]["time"] - records[0]["time"])),
-    ]
-    if scored := [record for record in records if "hole_psnr" in record]:
-        best = max(scored, key=lambda record: record["hole_psnr"])
-        for name, record in (("last", scored[-1]), ("best", best)):
-            rows.append(
-                (
-                    f"{name} validation",
-                    f"in-hole PSNR {record['hole_psnr']:.2f} dB, L1 {record['hole_l1']:.4f} at step {record['step']:,}",
-                )
-            )
-    return table(["what", "figure"], [[(name, name), (value, value)] for name, value in rows])
-
-
-def _device(workdir: Path) -> str:
-    card = workdir / "model" / "card.json"
-    try:
-        versions = json.loads(card.read_text())["provenance"]["versions"]
-    except (OSError, ValueError, KeyError):
-        return "a device that is named once a stage is over"
-    return f"{versions['backend']}, jax {versions['jax']}"
-
-
-def _alarms(alarms: list[tuple[int, str]]) -> str:
-    if not alarms:
-        return "<p>None.</p>"
-    return "<ul>" + "".join(f'<li class="note">{html.escape(alarm)}</li>' for _, alarm in alarms) + "</ul>"
-
-
-def _curves(config: dict[str, Any], records: Records, curve: Any) -> str:
-    from glcic_jax.evaluation.curves import Line, plot, references, svg
-
-    borders = [config["completion_steps"], config["completion_steps"] + config["discriminator_steps"]]
-    borders = [border for border in borders if 0 < border <= records[-1]["step"]]
-    parts = []
-    if curve.points:
-        batch = config["batch_size"]
-        others = references(curve)
-        for title, which in (("validation: in-hole PSNR (dB)", 2), ("validation: in-hole L1", 1)):
-            lines = [
-                Line(shown.name, [p[0] for p in shown.points], [p[which] for p in shown.points], faint)
-                for shown, faint in [(curve, False), *((other, True) for other in others)]
-            ]
-            parts.append(svg(plot(title, "samples seen", lines, tuple(b * batch for b in borders))))
-        words = "; ".join(f"{other.name}: {other.about}" for other in others)
-        parts.append(
-            f"<p>Dotted: {html.escape(words)}.</p>" if others else "<p>No reference curve has these sizes.</p>"
-        )
-    for title, logarithmic, names in _PLOTS:
-        lines = []
-        for name, label in names.items():
-            found = [record for record in records if name in record]
-            if found:
-                lines.append(Line(label, [r["step"] for r in found], [r[name] for r in found]))
-        if lines:
-            parts.append(svg(plot(title, "steps", lines, tuple(borders), logarithmic)))
-    return "".join(parts)
-
-
-def _grids(workdir: Path) -> str:
-    from glcic_jax.data.images import read_image
-    from glcic_jax.evaluation.page import picture
-
-    # Others are not finished yet, or were left behind by a kill.
-    grids = sorted(path for path in (workdir / "grids").glob("*.png") if path.stem.isdigit())
-    count = min(GRIDS, len(grids))
-    chosen = [grids[round(i * (len(grids) - 1) / max(1, count - 1))] for i in range(count)]
-    return "".join(picture(read_image(path), f"step {int(path.stem):,}", _GRID_PX) for path in chosen) or "<p>None.</p>"

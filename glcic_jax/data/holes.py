@@ -79,11 +79,12 @@ def mask_of(box: tuple[int, int, int, int], size_px: int) -> np.ndarray:
     return mask
 
 
-def centred_window(box: tuple[int, int, int, int], size_px: int, window_px: int) -> np.ndarray:
+def centre_window(box: tuple[int, int, int, int], size_px: int, window_px: int) -> np.ndarray:
     """Origin (y, x), int32, of the window centred on a box, moved inside the image where it would leave it."""
     y, x, h, w = box
     centre = np.array([y + h // 2, x + w // 2])
-    return np.clip(centre - window_px // 2, 0, size_px - window_px).astype(np.int32)
+    origin: np.ndarray = np.clip(centre - window_px // 2, 0, size_px - window_px).astype(np.int32)
+    return origin
 
 
 def random_window(rng: np.random.Generator, size_px: int, window_px: int) -> np.ndarray:
@@ -104,7 +105,7 @@ def _rectangles(
     first, *others = (rectangle(rng, size_px, hole_px, central) for _ in range(rng.integers(count[0], count[1] + 1)))
     mask = mask_of(first, size_px)
     if not others:
-        return mask, centred_window(first, size_px, window_px)
+        return mask, centre_window(first, size_px, window_px)
     for y, x, h, w in others:
         mask[y : y + h, x : x + w] = 1
     return mask, _window_on_hole(rng, mask, window_px)
@@ -127,4 +128,4 @@ def _window_on_hole(rng: np.random.Generator, mask: np.ndarray, window_px: int) 
     size_px = len(mask)
     found = np.flatnonzero(mask.view(bool))
     y, x = divmod(int(found[rng.integers(len(found))]), size_px)
-    return centred_window((y, x, 1, 1), size_px, window_px)
+    return centre_window((y, x, 1, 1), size_px, window_px)

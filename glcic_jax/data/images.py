@@ -1,32 +1,30 @@
-"""Image files: uint8 HWC RGB in memory, masks uint8 HW1 with 1 = hole. Pillow reads what people have."""
+"""Image files: uint8 HWC RGB in memory, masks uint8 HW1 with 1 = hole; and images as records of a data set."""
 
 import io
-import warnings
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple, TypedDict
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image
 from PIL.JpegImagePlugin import JpegImageFile
 
-from glcic_jax.atomic import atomic_file, require_parent
+from glcic_jax.data.jpeg_segments import bare_jpeg
+from glcic_jax.data.mask_files import read_marks
+from glcic_jax.data.pixels import ImageError, decode_pixels, open_image, read_pixels
 from glcic_jax.errors import UserError
+from glcic_jax.system.atomic import atomic_file, require_parent
 
-SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".tif", ".tiff", ".gif", ".ppm", ".pgm",
-            ".jp2", ".avif")  # fmt: skip
-"""File names that are taken for images when a folder or an archive is searched."""
-
+SUFFIXES = (".jpg", ".jpeg", ".jpe", ".jfif", ".png", ".webp", ".bmp", ".dib", ".tif", ".tiff", ".gif", ".ppm", ".pgm",
+            ".pbm", ".pnm", ".jp2", ".j2k", ".avif", ".heic", ".heif", ".hif", ".tga", ".jxl", ".dng", ".cr2", ".nef",
+            ".arw", ".orf", ".rw2", ".raf")  # fmt: skip
+"""File names that are taken for images when a folder or an archive is searched; not all of them can be read."""
 
 _ANIMATED = ("GIF", "WEBP", "PNG", "AVIF")
 
 
-class ImageError(ValueError):
-    """Bytes that are no readable image; the message is the reason."""
-
-
 def decode(data: bytes) -> Image.Image:
     """Upright 8-bit RGB image from the bytes of a file. Raises: ImageError with the reason."""
-    return _upright_rgb(open_image(data))
+    return Image.fromarray(read_pixels(data).rgb8())
 
 
 def is_image_name(name: str) -> bool:
@@ -35,43 +33,53 @@ def is_image_name(name: str) -> bool:
 
 
 class Record(NamedTuple):
-    """An image as shards keep it."""
+    """An image as shards keep it.
+
+    pixel_sum: of the 8-bit values, exact.
+    white: which sample of the file was taken for white; see `Pixels`.
+    """
 
     jpeg: bytes
     height_px: int
     width_px: int
-    pixel_sum: tuple[int, int, int]  # of the 8-bit values, exact
+    pixel_sum: tuple[int, int, int]
+    white: int = 255
 
 
 def encode_record(data: bytes, max_short_side_px: int, min_short_side_px: int = 1) -> Record:
     """Proves that an image can be decoded, and makes it an upright 8-bit RGB JPEG of limited size.
 
-    The bytes of JPEGs that are so already are kept; everything else is encoded at quality 95 without chroma
-    subsampling.
+    JPEGs that are so already keep their pixels bit by bit, but nothing that is beside them: no place, no thumbnail,
+    no video behind the picture. Everything else is encoded at quality 95 without chroma subsampling.
 
     Raises: ImageError with the reason.
     """
-    source = open_image(data, draft_px=2 * max_short_side_px)
+    source = open_image(data)
     # A JPEG may hold more pictures and a TIFF more pages, of which the first counts.
     if source.format in _ANIMATED and getattr(source, "is_animated", False):
         raise ImageError(f"an animation of {source.n_frames} pictures")  # type: ignore[attr-defined]
     if min(source.size) < min_short_side_px:
-        raise ImageError(f"only {source.width} x {source.height} px, which is below {min_short_side_px}")
+        raise ImageError(f"only {source.width} x {source.height} px, less than min_short_side_px={min_short_side_px}")
+    if is_jpeg := isinstance(source, JpegImageFile):
+        side = 2 * max_short_side_px
+        source.draft(None, (side, side))  # every byte is read all the same, and eighths of the size are cheap
+    pixels = decode_pixels(source, data)
+    scale = max_short_side_px / min(pixels.samples.shape[:2])
     try:
-        untouched = source.format == "JPEG" and source.mode == "RGB" and source.getexif().get(0x0112, 1) == 1
-        image = source if untouched else _upright_rgb(source)
-        scale = max_short_side_px / min(image.size)
+        if is_jpeg and scale >= 1 and pixels.orientation == 1 and pixels.mode == "RGB":
+            try:
+                return Record(bare_jpeg(data), source.height, source.width, _pixel_sum(source))
+            except ValueError:  # more between its segments than decoders need: encoded anew
+                pass
+        image = Image.fromarray(pixels.rgb8())
         if scale < 1:
             size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
-            image, untouched = image.resize(size, Image.Resampling.LANCZOS), False
-        if not untouched:
-            buffer = io.BytesIO()
-            image.info = {}  # comments and profiles may not fit into a JPEG
-            image.save(buffer, "JPEG", quality=95, subsampling=0)
-            data = buffer.getvalue()
-    except Exception as error:  # a side too long for a JPEG, a broken EXIF block, ...
+            image = image.resize(size, Image.Resampling.LANCZOS)
+        buffer = io.BytesIO()
+        image.save(buffer, "JPEG", quality=95, subsampling=0)
+    except Exception as error:  # a side too long for a JPEG, say
         raise ImageError(str(error) or type(error).__name__) from error
-    return Record(data, image.height, image.width, _pixel_sum(image))
+    return Record(buffer.getvalue(), image.height, image.width, _pixel_sum(image), pixels.white)
 
 
 def _pixel_sum(image: Image.Image) -> tuple[int, int, int]:
@@ -83,22 +91,17 @@ def _pixel_sum(image: Image.Image) -> tuple[int, int, int]:
 def read_image(path: Path) -> np.ndarray:
     """uint8 (H, W, 3) upright RGB. Raises: UserError naming the file."""
     try:
-        return np.array(decode(read_file(path)))
+        return read_pixels(read_file(path)).rgb8()
     except ImageError as error:
         raise UserError(f"cannot read the image {path}: {error}; give another file") from error
 
 
 def read_mask(path: Path) -> np.ndarray:
-    """uint8 (H, W, 1), 1 where the file is lighter than mid-grey (above 127). Raises: UserError naming the file."""
-    try:
-        image = open_image(read_file(path))
-        if _transparent(image):  # painted on a transparent layer: only what was painted counts
-            image = image.convert("RGBA")
-            image = Image.alpha_composite(Image.new("RGBA", image.size, "black"), image)
-        grey = np.array(_upright_rgb(image).convert("L"))
-    except ImageError as error:
-        raise UserError(f"cannot read the mask {path}: {error}; give another file") from error
-    return (grey > 127).astype(np.uint8)[..., None]
+    """uint8 (H, W, 1), 1 = hole: what is lighter than half the file's range; see `mask_files` for what else is read.
+
+    Raises: UserError naming the file, what was found in it and the option of `complete` that reads it.
+    """
+    return read_marks(path).marked.astype(np.uint8)[..., None]
 
 
 def require_writable(path: Path) -> None:
@@ -120,8 +123,16 @@ def write_image(path: Path, image: np.ndarray) -> None:
         Image.fromarray(image).save(partial, **_WRITE_OPTIONS[path.suffix.lower()])
 
 
-_JPEG: dict[str, Any] = {"quality": 95, "subsampling": 0}
-_WRITE_OPTIONS: dict[str, dict[str, Any]] = {
+class _WriteOptions(TypedDict, total=False):
+    """Pillow's, of one format."""
+
+    quality: int
+    subsampling: int
+    lossless: bool
+
+
+_JPEG: _WriteOptions = {"quality": 95, "subsampling": 0}
+_WRITE_OPTIONS: dict[str, _WriteOptions] = {
     ".png": {},
     ".jpg": _JPEG,
     ".jpeg": _JPEG,
@@ -138,48 +149,6 @@ def read_file(path: Path) -> bytes:
         return path.read_bytes()
     except OSError as error:
         raise ImageError(error.strerror or str(error)) from error
-
-
-def open_image(data: bytes, draft_px: int | None = None) -> Image.Image:
-    """Decoded; a JPEG at a reduced scale whose short side still has `draft_px` or more, if that is given.
-
-    Raises: ImageError with the reason.
-    """
-    if not data:
-        raise ImageError("the file is empty")
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # Pillow warns of harmless oddities; what matters raises
-            image = Image.open(io.BytesIO(data))
-            if draft_px and isinstance(image, JpegImageFile):
-                image.draft(None, (draft_px, draft_px))  # every byte is read all the same, and the eighths are cheap
-            image.load()
-    except UnidentifiedImageError as error:
-        raise ImageError("not an image, or of an unknown kind") from error
-    except Exception as error:  # damaged files raise almost anything in the decoders
-        raise ImageError(str(error) or type(error).__name__) from error
-    return image
-
-
-def _transparent(image: Image.Image) -> bool:
-    return "A" in image.getbands() or "transparency" in image.info
-
-
-def _upright_rgb(image: Image.Image) -> Image.Image:
-    try:
-        upright = ImageOps.exif_transpose(image)
-        if upright.mode == "F":
-            raise ImageError("floating-point pixels, whose range is not known")
-        if upright.mode.startswith("I"):  # 16-bit grey: keep its high byte
-            values = np.asarray(upright, np.float64) / 257
-            upright = Image.fromarray(values.round().clip(0, 255).astype(np.uint8))
-        if _transparent(upright):
-            upright = upright.convert("RGBA")
-            page = Image.new("RGBA", upright.size, "white")  # transparent means white, as on paper
-            upright = Image.alpha_composite(page, upright)
-        return upright.convert("RGB")
-    except Exception as error:  # as above: a broken EXIF block, say
-        raise ImageError(str(error) or type(error).__name__) from error
 
 
 def contact_sheet(rows: list[list[np.ndarray]], gap_px: int = 4) -> np.ndarray:

@@ -1,39 +1,41 @@
-"""The comparison figure: a row a photograph, columns for the hole and each method (extra `eval` for Matplotlib)."""
+"""The comparison figure: a row for each photograph, columns for the hole and each method. Needs the extra `eval`."""
 
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from glcic_jax.atomic import atomic_file, require_parent
 from glcic_jax.errors import UserError
+from glcic_jax.system.atomic import atomic_file, require_parent
 
 COLUMN_INCHES = 1.15
 _DPI = 300
 _GAP = 0.03  # between pictures, of a picture
 
 
-def figure_class() -> Any:
+def import_figure() -> Any:
     """Matplotlib's Figure, which needs no display. Raises: UserError if Matplotlib is missing."""
     try:
         from matplotlib.figure import Figure
     except ImportError:
-        raise UserError("figures and plots need Matplotlib; install it: pip install 'glcic-jax[eval]'") from None
+        raise UserError("figures and plots need Matplotlib; install it: pip install 'glcic-jax[train]'") from None
     return Figure
 
 
-def comparison(output: Path, columns: list[str], rows: list[list[np.ndarray]], transposed: bool = False) -> list[Path]:
+def draw_comparison(
+    output: Path, columns: list[str], rows: list[list[np.ndarray]], transposed: bool = False
+) -> list[Path]:
     """Lays pictures out on white with the methods' names above, as the paper's figure 7 does; writes PNG and PDF.
 
     Args:
-        output: its ending does not matter.
+        output: without .png or .pdf, which are added, or with one of them.
         columns: headings. rows: uint8 (H, W, 3) each, as many as headings.
         transposed: photographs side by side and methods below each other.
 
     Returns: the two files. Raises: UserError if Matplotlib is missing.
 
     """
-    Figure = figure_class()
+    Figure = import_figure()
     require_parent(output)
     grid = [list(column) for column in zip(*rows, strict=True)] if transposed else rows
     down, across = len(grid), len(grid[0])
@@ -53,7 +55,8 @@ def comparison(output: Path, columns: list[str], rows: list[list[np.ndarray]], t
                 shown.set_title(columns[c], fontsize=7, pad=3)
             if transposed and c == 0:
                 shown.set_ylabel(columns[r], fontsize=7, labelpad=3)
-    written = [output.with_suffix(".png"), output.with_suffix(".pdf")]
+    stem = output.with_suffix("") if output.suffix.lower() in (".png", ".pdf") else output
+    written = [stem.with_name(f"{stem.name}{suffix}") for suffix in (".png", ".pdf")]
     for path in written:
         with atomic_file(path) as partial:
             figure.savefig(partial, bbox_inches="tight", pad_inches=0.02)

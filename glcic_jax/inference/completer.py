@@ -1,25 +1,26 @@
 """Completing photographs of any size, exactly as the whole image would be, at the cost of the hole."""
 
 import functools
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpy.typing as npt
 
 from glcic_jax.errors import UserError
+from glcic_jax.inference.arrays import check_holes, check_image, check_shapes, to_holes
 from glcic_jax.inference.coarse import coarse_margin_px, complete_coarse
+from glcic_jax.inference.groups import Box, expand, group_holes, merge_boxes
 from glcic_jax.inference.masks import check_size, thickness_px, trained_px
 from glcic_jax.inference.windows import plan_windows
 from glcic_jax.models import folder as model_folder
-from glcic_jax.models.completion import CompletionNetwork
-from glcic_jax.models.context_encoder import ContextEncoder
-from glcic_jax.models.folder import Variables
+from glcic_jax.models.card import Card
+from glcic_jax.models.protocols import Completion, Variables
 
 _BLENDING_MARGIN_PX = 5
-
-Box = tuple[slice, slice]
 
 
 class Completer:
@@ -27,76 +28,131 @@ class Completer:
 
     Fields:
         network, variables: `network.apply(variables, image, mask)` is what it computes.
-        card: the model's card; {} where there is none.
+        card: the model's card; an empty one where there is none.
     """
 
-    def __init__(self, model: str | Path | tuple[CompletionNetwork | ContextEncoder, Variables, dict[str, Any]]):
+    def __init__(self, model: str | Path | tuple[Completion, Variables, Card]):
         """model: a model folder, or what `glcic_jax.load` made of one. Raises: UserError as `load`."""
         if isinstance(model, (str, Path)):
             model = model_folder.load(model)
         self.network, variables, self.card = model
         self.variables = jax.device_put(variables)
 
-    def __call__(self, image: Any, mask: Any, *, coarse: bool = True, blend: bool = False) -> Any:
+    @property
+    def blends(self) -> bool:
+        """Whether results are blended unless somebody says otherwise: what the card recommends."""
+        return self.card.completing is not None and self.card.completing.blend
+
+    def __call__(
+        self,
+        image: Any,
+        mask: Any,
+        *,
+        coarse: bool = True,
+        blend: bool | None = None,
+        watch: Callable[[], None] | None = None,
+    ) -> Any:
         """The photographs with their holes painted; known pixels keep every bit.
 
         Sizes that are no multiples of 4 are padded by reflection, photograph and mask alike, and cut again.
 
         Args:
             image: (..., H, W, 3) RGB, uint8 or uint16, or float in [0, 1]; NumPy or JAX.
-            mask: (..., H, W, 1), 1 = hole.
+            mask: (..., H, W, 1); above half its type's range is hole, or 1 where it holds 0 and 1 only.
             coarse: False completes holes at full scale even where they are thicker than any that the model was
                 trained on (by its card); otherwise such holes are completed at a lower scale first.
-            blend: the paper's post-processing.
+            blend: the paper's post-processing; None does what the model's card recommends (`blends`).
+            watch: called before each window is painted; what it raises ends the work.
 
         Returns: as `image`, a NumPy array, or a JAX one if `image` is.
-        Raises: UserError if the sizes differ or are below 16 px, or a mask covers nothing or everything.
+        Raises: UserError for shapes, types or ranges other than these, for sizes that differ or are below 16 px, for
+            a mask that covers nothing or everything, and if the model paints no numbers.
 
         """
-        pixels, holes = np.asarray(image), np.asarray(mask) > 0
-        _check(pixels, holes)
+        pixels, given = np.asarray(image), np.asarray(mask)
+        check_shapes(pixels, given)
+        check_image(pixels)
+        check_size(pixels)
+        holes = to_holes(given)
+        check_holes(holes)
         completed = pixels.copy()
         for index in np.ndindex(pixels.shape[:-3]):
-            one, hole = pixels[index], holes[index][..., 0]
-            coarse = coarse and isinstance(self.network, CompletionNetwork)
+            hole = holes[index][..., 0]
             trained = trained_px(self.card) if coarse else None
-            if trained is not None and thickness_px(hole) > trained:
-                box = _around(hole, coarse_margin_px(hole, trained))
-                painted = complete_coarse(self._paint, to_float(one[box]), hole[box], trained)
-            else:
-                box = _around(hole, _BLENDING_MARGIN_PX)
-                painted = self._paint(one, hole, box)
-            if blend:
-                from glcic_jax.inference.blending import blend_hole  # SciPy's solvers take a third of a second to load
-
-                painted = blend_hole(to_float(one[box]), painted, hole[box])
-            completed[index][box][hole[box]] = from_float(painted[hole[box]], pixels.dtype)
+            blended = self.blends if blend is None else blend
+            parts = self._complete(pixels[index], hole, trained, blended, watch or _unwatched)
+            for box, painted in parts:
+                inside = hole[box]
+                completed[index][box][inside] = from_float(painted[inside], pixels.dtype)
         return jnp.asarray(completed) if isinstance(image, jax.Array) else completed
 
-    def _paint(self, image: np.ndarray, hole: np.ndarray, box: Box = np.s_[0:, 0:]) -> np.ndarray:
-        """What the image (H, W, 3) shows in a box around the hole, with the network's pixels in it: float32."""
-        painted = to_float(image[box])
-        if isinstance(self.network, ContextEncoder):
-            _check_square(self.network, hole)
-            whole = _apply_whole(self.network, self.variables, to_float(image), hole[..., None])
-            return np.where(hole[box][..., None], np.asarray(whole)[box], painted)
-        top, left = box[0].start, box[1].start
-        for window in plan_windows(hole):
+    def _complete(
+        self, image: np.ndarray, hole: np.ndarray, trained: int | None, blend: bool, watch: Callable[[], None]
+    ) -> list[tuple[Box, np.ndarray]]:
+        """Boxes around all holes of one image (H, W, 3), and what it shows there once it is completed: float32."""
+        if self.network.margin_px is None:  # it sees whole images alone
+            self.network.check_hole(hole)
+            watch()
+            whole = np.asarray(_apply_whole(self.network, self.variables, to_float(image), hole[..., None]))
+            parts = [(np.s_[0 : hole.shape[0], 0 : hole.shape[1]], np.where(hole[..., None], whole, to_float(image)))]
+        else:
+            plain, thick = _sort_by_thickness(hole, trained)
+            parts = self._paint(image, hole, plain, watch)
+            paint_whole = functools.partial(self._paint_whole, watch=watch)
+            for box in thick:
+                assert trained is not None
+                parts.append((box, complete_coarse(paint_whole, to_float(image[box]), hole[box], trained)))
+        if not all(np.isfinite(painted).all() for _, painted in parts):
+            raise UserError("the model paints values that are no numbers: its weights are damaged, take another one")
+        if blend:
+            from glcic_jax.inference.blending import blend_hole  # SciPy's solvers take a third of a second to load
+
+            parts = [(box, blend_hole(to_float(image[box]), painted, hole[box])) for box, painted in parts]
+        return parts
+
+    def _paint_whole(self, image: np.ndarray, hole: np.ndarray, watch: Callable[[], None]) -> np.ndarray:
+        ((_, painted),) = self._paint(image, hole, [np.s_[0 : hole.shape[0], 0 : hole.shape[1]]], watch)
+        return painted
+
+    def _paint(
+        self, image: np.ndarray, hole: np.ndarray, boxes: list[Box], watch: Callable[[], None]
+    ) -> list[tuple[Box, np.ndarray]]:
+        """What the image (H, W, 3) shows in boxes that do not overlap, with the network's pixels in their holes."""
+        parts = [(box, to_float(image[box])) for box in boxes]
+        wanted = np.zeros_like(hole)
+        for box in boxes:
+            wanted[box] = hole[box]
+        if not boxes:
+            return parts
+        corners = np.array([[rows.start, columns.start, rows.stop, columns.stop] for rows, columns in boxes])
+        for window in plan_windows(wanted):
+            watch()
             grid = np.ix_(window.rows(hole.shape[0]), window.columns(hole.shape[1]))
             inside = window.photograph(*hole.shape)
             output = _apply(self.network, self.variables, to_float(image[grid]), hole[grid][..., None], inside)
-            h, w = window.box_px
-            part = np.s_[window.y - top : window.y - top + h, window.x - left : window.x - left + w]
-            known = ~hole[window.y : window.y + h, window.x : window.x + w, None]
-            painted[part] = np.where(known, painted[part], np.asarray(output)[:h, :w])
-        return painted
+            painted = np.asarray(output)
+            (y, x), (h, w) = (window.y, window.x), window.box_px
+            start = np.maximum(corners[:, :2], (y, x))
+            stop = np.minimum(corners[:, 2:], (y + h, x + w))
+            for index in np.flatnonzero((start < stop).all(-1)).tolist():
+                (top, left), (bottom, right) = start[index].tolist(), stop[index].tolist()
+                in_box = _shift(np.s_[top:bottom, left:right], -corners[index, 0], -corners[index, 1])
+                in_window = _shift(np.s_[top:bottom, left:right], -y, -x)
+                known = ~hole[top:bottom, left:right, None]
+                part = parts[index][1]
+                part[in_box] = np.where(known, part[in_box], painted[in_window])
+        return parts
+
+
+def _unwatched() -> None:
+    pass
 
 
 def complete(
-    network: CompletionNetwork | ContextEncoder, variables: Variables, image: np.ndarray, mask: np.ndarray
-) -> np.ndarray:
+    network: Completion, variables: Variables, image: npt.NDArray[Any], mask: npt.NDArray[Any]
+) -> npt.NDArray[Any]:
     """`Completer` for a network that is at hand."""
-    return np.asarray(Completer((network, variables, {}))(image, mask))
+    return np.asarray(Completer((network, variables, Card()))(image, mask))
 
 
 def to_float(values: np.ndarray) -> np.ndarray:
@@ -110,55 +166,37 @@ def from_float(values: np.ndarray, dtype: np.dtype) -> np.ndarray:
     if dtype.kind != "u":
         return values.astype(dtype)
     top = np.iinfo(dtype).max
-    return (values * np.float32(top)).round().clip(0, top).astype(dtype)
+    return np.asarray(values * np.float32(top)).round().clip(0, top).astype(dtype)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _apply(
-    network: CompletionNetwork, variables: Variables, image: jax.Array, hole: jax.Array, photograph: jax.Array
-) -> Any:
+def _apply(network: Completion, variables: Variables, image: jax.Array, hole: jax.Array, photograph: jax.Array) -> Any:
     return network.apply(variables, image, hole, photograph=photograph)
 
 
 @functools.partial(jax.jit, static_argnums=0)
-def _apply_whole(network: ContextEncoder, variables: Variables, image: jax.Array, hole: jax.Array) -> Any:
+def _apply_whole(network: Completion, variables: Variables, image: jax.Array, hole: jax.Array) -> Any:
     return network.apply(variables, image, hole)
 
 
-def _check_square(network: ContextEncoder, hole: np.ndarray) -> None:
-    """Raises UserError if the Context Encoder cannot complete it."""
-    side, outside = network.image_px, hole.copy()
-    if hole.shape == (side, side):
-        outside[network.square(), network.square()] = False
-    if hole.shape != (side, side) or outside.any():
-        h, w = hole.shape
-        raise UserError(
-            f"this model is a Context Encoder: it completes holes inside the central {side // 2} px of images of "
-            f"{side} x {side} px, and nothing else; this image is {w} x {h} px"
-            + ("" if hole.shape != (side, side) else ", and its hole reaches further")
-        )
+def _sort_by_thickness(hole: np.ndarray, trained: int | None) -> tuple[list[Box], list[Box]]:
+    """Boxes around all holes: those to be completed at full scale, and those at a lower scale first."""
+    boxes = group_holes(hole, _BLENDING_MARGIN_PX)
+    thick = [box for box in boxes if trained is not None and thickness_px(hole[box]) > trained]
+    if not thick or trained is None:
+        return boxes, []
+    wide = [expand(box, coarse_margin_px(hole[box], trained) - _BLENDING_MARGIN_PX, hole.shape) for box in thick]
+    merged = merge_boxes([*wide, *(box for box in boxes if box not in thick)])
+    coarse = [any(_contains(box, part) for part in thick) for box in merged]
+    return (
+        [box for box, at_lower in zip(merged, coarse, strict=True) if not at_lower],
+        [box for box, at_lower in zip(merged, coarse, strict=True) if at_lower],
+    )
 
 
-def _around(hole: np.ndarray, margin_px: int) -> Box:
-    """The box around a hole, with a margin where there is room for it."""
-    rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
-    top, left = max(int(rows[0]) - margin_px, 0), max(int(columns[0]) - margin_px, 0)
-    return np.s_[top : int(rows[-1]) + 1 + margin_px, left : int(columns[-1]) + 1 + margin_px]
+def _contains(box: Box, part: Box) -> bool:
+    return all(whole.start <= piece.start and piece.stop <= whole.stop for whole, piece in zip(box, part, strict=True))
 
 
-def _check(image: np.ndarray, hole: np.ndarray) -> None:
-    if image.ndim < 3 or image.shape[-1] != 3 or hole.ndim < 3 or hole.shape[-1] != 1:
-        raise UserError(
-            f"the image has shape {image.shape} and the mask {hole.shape}; "
-            "they must be (..., H, W, 3) and (..., H, W, 1)"
-        )
-    (h, w), (mask_h, mask_w) = image.shape[-3:-1], hole.shape[-3:-1]
-    if image.shape[:-1] != hole.shape[:-1]:
-        raise UserError(f"the image is {w} x {h} px and the mask {mask_w} x {mask_h} px; give them the same size")
-    if image.dtype not in (np.uint8, np.uint16) and image.dtype.kind != "f":
-        raise UserError(f"the image holds {image.dtype}; it must be uint8, uint16, or float in [0, 1]")
-    check_size(image)
-    if not hole.any((-3, -2)).all():
-        raise UserError("the mask is empty: no pixel is lighter than mid-grey; paint the hole white")
-    if hole.all((-3, -2)).any():
-        raise UserError("the mask covers the whole image; paint only the hole white, and leave known pixels black")
+def _shift(box: Box, down: int, right: int) -> Box:
+    return np.s_[box[0].start + down : box[0].stop + down, box[1].start + right : box[1].stop + right]

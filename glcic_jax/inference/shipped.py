@@ -5,7 +5,7 @@ from pathlib import Path
 
 from glcic_jax.errors import UserError
 
-FOLDER = Path(__file__).parents[1] / "pretrained" / "scenes128"
+FOLDER = Path(__file__).parents[1] / "pretrained" / "open128"
 
 
 def shipped_model(folder: Path = FOLDER) -> Path:

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
+from glcic_jax.inference.groups import mark_cells
 from glcic_jax.models.completion import MARGIN_PX, STRIDE_PX, multiplications
 
 # Over holes of 6 to 400 px of all proportions these six cost 1.8 times what shapes made to measure would. Squares
@@ -78,7 +79,7 @@ def _source(start: int, core_px: int, length: int) -> np.ndarray:
     # that the network keeps zeros itself, and any pixel will do.
     padded = np.pad(np.arange(length), (0, -length % STRIDE_PX), mode="symmetric")
     places = np.arange(start - MARGIN_PX[0], start + core_px + MARGIN_PX[1])
-    return padded[places.clip(0, len(padded) - 1)]
+    return np.asarray(padded[places.clip(0, len(padded) - 1)])
 
 
 def _cells(hole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -86,9 +87,7 @@ def _cells(hole: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rows, columns = np.flatnonzero(hole.any(1)), np.flatnonzero(hole.any(0))
     first = np.array([rows[0], columns[0]]) // STRIDE_PX
     y, x = first * STRIDE_PX
-    part = hole[y : rows[-1] + 1, x : columns[-1] + 1]
-    part = np.logical_or.reduceat(part, np.arange(0, part.shape[0], STRIDE_PX), axis=0)
-    return first, np.logical_or.reduceat(part, np.arange(0, part.shape[1], STRIDE_PX), axis=1).astype(np.uint8)
+    return first, mark_cells(hole[y : rows[-1] + 1, x : columns[-1] + 1], STRIDE_PX).astype(np.uint8)
 
 
 def _boxes(cells: np.ndarray) -> np.ndarray:
@@ -148,4 +147,4 @@ def _merge(boxes: np.ndarray) -> np.ndarray:
 def _cost(boxes: np.ndarray) -> np.ndarray:
     """Multiplications of the cheapest core that holds each box, inf where none does."""
     sizes = boxes[:, 2:] - boxes[:, :2]
-    return np.where((sizes[:, None] <= _CORES).all(-1), _COSTS, np.inf).min(-1)
+    return np.asarray(np.where((sizes[:, None] <= _CORES).all(-1), _COSTS, np.inf).min(-1))

@@ -10,8 +10,11 @@ from typing import Any
 import flax.linen as nn
 import jax
 import jax.numpy as jnp
+import numpy as np
+from jaxtyping import Array, ArrayLike, Float, Shaped
 
-from glcic_jax.models.layers import Conv, TransposedConv, activation, batch_norm, torch7_bias, torch7_uniform
+from glcic_jax.errors import UserError
+from glcic_jax.models.layers import Conv, Dense, InitialValues, TransposedConv, activation, batch_norm, keep_features
 
 ENCODER_CHANNELS = (64, 64, 128, 256, 512)
 """4x4 convolutions with stride 2."""
@@ -27,20 +30,20 @@ REDUCTION = 2 ** len(ENCODER_CHANNELS)
 class ChannelwiseDense(nn.Module):
     """Fully connected within each channel, across all places: (N, h, w, C) -> the same, C x (h w)^2 weights."""
 
+    initial: InitialValues = InitialValues()
     dtype: Any = None
     precision: Any = None
 
     @nn.compact
-    def __call__(self, x: jax.Array) -> jax.Array:
+    def __call__(self, x: Float[Array, "n h w c"]) -> Float[Array, "n h w c"]:
         """Connects the places of each channel of x."""
         n, h, w, channels = x.shape
         places = h * w
-        init = nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform", in_axis=1, out_axis=2, batch_axis=0)
-        kernel = self.param("kernel", init, (channels, places, places))
-        bias = self.param("bias", torch7_bias(places), (channels, places))
+        kernel = self.param("kernel", self.initial.kernel(places), (channels, places, places))
+        bias = self.param("bias", self.initial.bias(places), (channels, places))
         x, kernel, bias = nn.dtypes.promote_dtype(x, kernel, bias, dtype=self.dtype)
         flat = x.reshape(n, places, channels)
-        y = jnp.einsum("npc,cpq->nqc", flat, kernel, precision=self.precision) + bias.T
+        y: jax.Array = jnp.einsum("npc,cpq->nqc", flat, kernel, precision=self.precision) + bias.T[None]
         return y.reshape(n, h, w, channels)
 
 
@@ -51,12 +54,13 @@ class ContextEncoder(nn.Module):
         image_px: side of the images, a multiple of 32; the square has half of it.
         width_multiplier: factor on the numbers of channels.
         mean_color: RGB in [0, 1], which stands in the square at the input.
-        dtype, precision, statistics_axis: as in CompletionNetwork.
+        initial_values, dtype, precision, statistics_axis: as in CompletionNetwork.
     """
 
     image_px: int = 128
     width_multiplier: float = 1.0
     mean_color: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    initial_values: str = "torch7"
     dtype: Any = None
     precision: Any = None
     statistics_axis: str | None = None
@@ -65,8 +69,43 @@ class ContextEncoder(nn.Module):
         """Rows, and columns, of the central square."""
         return slice(self.image_px // 4, self.image_px // 4 + self.image_px // 2)
 
+    @property
+    def smallest_px(self) -> int:
+        """Side of the only images that it takes."""
+        return self.image_px
+
+    @property
+    def margin_px(self) -> None:
+        """It has no windows: it sees whole images."""
+
+    @property
+    def convention(self) -> dict[str, str]:
+        """How arrays are to be read, for people who read the card."""
+        side = self.image_px
+        return {
+            "image": f"RGB float in [0, 1], shape (..., H, W, 3), H and W {side}, holes in the central {side // 2} px",
+            "mask": "1 = hole, shape (..., H, W, 1)",
+            "output": "RGB float in [0, 1]; inside the network works in [-1, 1], its output is (t + 1) / 2",
+            "norm_placement": "before the activation",
+        }
+
+    def check_hole(self, hole: np.ndarray) -> None:
+        """Raises UserError if the image is of another size or the hole, bool (H, W), leaves the central square."""
+        side, outside = self.image_px, hole.copy()
+        if hole.shape == (side, side):
+            outside[self.square(), self.square()] = False
+        if hole.shape != (side, side) or outside.any():
+            h, w = hole.shape
+            raise UserError(
+                f"this model is a Context Encoder: it completes holes inside the central {side // 2} px of images of "
+                f"{side} x {side} px, and nothing else; this image is {w} x {h} px"
+                + ("" if hole.shape != (side, side) else ", and its hole reaches further")
+            )
+
     @nn.compact
-    def __call__(self, image: jax.Array, mask: jax.Array, train: bool = False) -> jax.Array:
+    def __call__(
+        self, image: Float[ArrayLike, "*n h w 3"], mask: Shaped[ArrayLike, "*n h w 1"], *, train: bool = False
+    ) -> Float[Array, "*n h w 3"]:
         """The image with the square painted, whatever part of it the mask wants.
 
         Args:
@@ -88,7 +127,11 @@ class ContextEncoder(nn.Module):
         square = (..., self.square(), self.square(), slice(None))
         seen = image.at[square].set(jnp.asarray(self.mean_color, image.dtype))
         x = 2 * seen.reshape(-1, side, side, 3) - 1
-        common = {"dtype": self.dtype, "precision": self.precision}
+        common = {
+            "initial": InitialValues(self.initial_values, LEAK),
+            "dtype": self.dtype,
+            "precision": self.precision,
+        }
         for number, channels in enumerate(ENCODER_CHANNELS, 1):
             x = Conv(self._width(channels), 4, stride=2, name=f"encoder_conv{number}", **common)(x)
             if number > 1:
@@ -117,26 +160,38 @@ class PatchDiscriminator(nn.Module):
 
     Fields:
         width_multiplier: factor on the numbers of channels.
-        dtype, precision, statistics_axis: as in CompletionNetwork.
+        initial_values, dtype, precision, statistics_axis: as in CompletionNetwork.
     """
 
     width_multiplier: float = 1.0
+    initial_values: str = "torch7"
     dtype: Any = None
     precision: Any = None
     statistics_axis: str | None = None
 
+    @property
+    def mask_channel(self) -> bool:
+        """It does not see the mask."""
+        return False
+
     @nn.compact
-    def __call__(self, image: jax.Array, window: jax.Array, train: bool = False) -> jax.Array:
+    def __call__(
+        self, image: Float[Array, "n h w 3"], window: Float[Array, "n _ _ 3"], *, train: bool = False
+    ) -> Float[Array, " n"]:
         """Logits (N,), positive for real, of window (N, h, w, 3); image stands there as for the other discriminator."""
         x = 2 * window - 1
-        common = {"dtype": self.dtype, "precision": self.precision}
+        common = {
+            "initial": InitialValues(self.initial_values, LEAK),
+            "dtype": self.dtype,
+            "precision": self.precision,
+        }
         for number, channels in enumerate(DISCRIMINATOR_CHANNELS, 1):
             features = max(1, int(channels * self.width_multiplier))
             x = Conv(features, 4, stride=2, name=f"conv{number}", **common)(x)
             if number > 1:
                 x = batch_norm(f"norm{number}", train, self.statistics_axis, self.dtype)(x)
             x = activation(x, LEAK)
+            keep_features(self, f"local{number}", x)
         x = x.reshape(x.shape[0], -1)
-        bias_init = torch7_bias(x.shape[-1])
-        logit = nn.Dense(1, kernel_init=torch7_uniform, bias_init=bias_init, name="head", **common)(x)[:, 0]
+        logit = Dense(1, name="head", **common)(x)[:, 0]
         return logit.astype(jnp.promote_types(logit.dtype, jnp.float32))

@@ -10,7 +10,8 @@ import flax.linen as nn
 import jax
 import jax.numpy as jnp
 
-from glcic_jax.models.layers import Conv, TransposedConv
+from glcic_jax.models.layers import Conv, Dense, TransposedConv, UpsampledConv
+from glcic_jax.models.protocols import Discriminator, Network
 
 _FIRST = ("conv1", "local_conv1", "global_conv1")
 """Layers that see the photograph itself: to learn, a network needs no gradient of their input."""
@@ -48,14 +49,15 @@ class StepCosts(NamedTuple):
     joint: int
 
 
-def completion_cost(network: nn.Module, size_px: int) -> NetworkCost:
-    """Of painting a square image; network: a CompletionNetwork."""
-    return _network_cost(network, (size_px, 3), (size_px, 1))
+def completion_cost(network: Network, size_px: int) -> NetworkCost:
+    """Of painting a square image."""
+    return network_cost(network, (size_px, 3), (size_px, 1))
 
 
-def discriminator_cost(network: nn.Module, size_px: int, window_px: int) -> NetworkCost:
-    """Of judging a square image and a window of it; network: a ContextDiscriminator."""
-    return _network_cost(network, (size_px, 3), (window_px, 3))
+def discriminator_cost(network: Discriminator, size_px: int, window_px: int) -> NetworkCost:
+    """Of judging a square image and a window of it."""
+    channels = 4 if network.mask_channel else 3
+    return network_cost(network, (size_px, channels), (window_px, channels))
 
 
 def step_costs(completion: NetworkCost, discriminator: NetworkCost) -> StepCosts:
@@ -73,14 +75,14 @@ def step_costs(completion: NetworkCost, discriminator: NetworkCost) -> StepCosts
     )
 
 
-def _network_cost(network: nn.Module, *inputs: tuple[int, int]) -> NetworkCost:
+def network_cost(network: Network, *inputs: tuple[int, int]) -> NetworkCost:
     """Traces the network and asks every layer that it calls, computing nothing; inputs: sides and channels."""
     operations: dict[str, int] = {}
 
     def count(call: Any, args: Any, kwargs: Any, context: nn.module.InterceptorContext) -> Any:
         output = call(*args, **kwargs)
         layer = context.module
-        if context.method_name == "__call__" and isinstance(layer, Conv | TransposedConv | nn.Dense):
+        if context.method_name == "__call__" and isinstance(layer, Conv | TransposedConv | UpsampledConv | Dense):
             # Every pixel of a convolution's output meets each tap once, or of a transposed one's input.
             pixels = args[0] if isinstance(layer, TransposedConv) else output
             assert layer.name is not None

@@ -6,19 +6,17 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 
-from glcic_jax.data.batch import Batch
-
-Part = Callable[[Any, Batch], tuple[Any, Any]]
+Part = Callable[[Any, Any], tuple[Any, Any]]
 
 
-def accumulate(part: Part, carried: Any, batch: Batch, microbatches: int) -> tuple[Any, Any]:
+def accumulate(part: Part, carried: Any, batch: Any, microbatches: int) -> tuple[Any, Any]:
     """Goes through a device's share of a batch in equal parts, in order.
 
     Args:
         part: `(carried, microbatch) -> (values, carried)`, what is to be averaged and what is handed on, such as
             BatchNorm's running statistics.
         carried: what the first part gets.
-        batch: this device's share; microbatch m is its m-th part on every device.
+        batch: this device's share, a tuple of arrays (N, ...); microbatch m is its m-th part on every device.
         microbatches: how many; must divide the share.
 
     Returns: the means of the values, and what the last part handed on.
@@ -27,7 +25,7 @@ def accumulate(part: Part, carried: Any, batch: Batch, microbatches: int) -> tup
         return part(carried, batch)
     parts = jax.tree.map(lambda x: x.reshape(microbatches, len(x) // microbatches, *x.shape[1:]), batch)
 
-    def body(held: Any, microbatch: Batch) -> tuple[Any, None]:
+    def body(held: Any, microbatch: Any) -> tuple[Any, None]:
         total, carried = held
         # One after the other: otherwise the compiler may run all forward passes first and keep all they leave.
         _, microbatch = jax.lax.optimization_barrier((total, microbatch))

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from typing import Any
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 from jax.flatten_util import ravel_pytree
 from jax.sharding import AxisType, Mesh, NamedSharding, PartitionSpec
+from jaxtyping import Array, Shaped
 
 from glcic_jax.data.batch import Batch
 from glcic_jax.errors import UserError
@@ -49,6 +51,13 @@ def mean_over_devices(tree: Any) -> Any:
         return jax.lax.pmean(tree, AXIS)
     vector, leaves = ravel_pytree(tree)
     return leaves(jax.lax.pmean(vector, AXIS))
+
+
+def from_previous_sample(x: Shaped[Array, " n *rest"]) -> Shaped[Array, " n *rest"]:
+    """Inside a mapped step: x (N, ...) with every sample's entry from the one before it in the global batch."""
+    devices = jax.lax.axis_size(AXIS)
+    ring = [(device, (device + 1) % devices) for device in range(devices)]
+    return jnp.concatenate([jax.lax.ppermute(x[-1:], AXIS, ring), x[:-1]])
 
 
 def replicated(mesh: Mesh) -> NamedSharding:

@@ -5,11 +5,9 @@ from typing import Any
 import flax.struct
 import jax
 import jax.numpy as jnp
-import optax
 
-from glcic_jax.models.completion import CompletionNetwork
-from glcic_jax.models.context_encoder import ContextEncoder, PatchDiscriminator
-from glcic_jax.models.discriminator import ContextDiscriminator
+from glcic_jax.models.protocols import Network, Variables
+from glcic_jax.training.specification import TrainingSpecification
 
 
 class NetworkState(flax.struct.PyTreeNode):
@@ -20,7 +18,7 @@ class NetworkState(flax.struct.PyTreeNode):
     opt_state: Any
 
     @property
-    def variables(self) -> dict[str, Any]:
+    def variables(self) -> Variables:
         """What `network.apply` takes."""
         return {"params": self.params, "batch_stats": self.batch_stats}
 
@@ -29,45 +27,35 @@ class TrainState(flax.struct.PyTreeNode):
     """Both networks from step 0 on; the stage follows from the step, so the structure never changes.
 
     step: int32 (), number of steps done, over all stages.
+    average: C's variables, averaged over its updates; None where the recipe does not ask for it.
     """
 
     step: jax.Array
     completion: NetworkState
     discriminator: NetworkState
+    average: Variables | None = None
+
+    @property
+    def best_completion(self) -> Variables:
+        """C's variables to complete with: the average where there is one."""
+        return self.completion.variables if self.average is None else self.average
 
 
-def create_state(
-    key: jax.Array,
-    completion: CompletionNetwork | ContextEncoder,
-    discriminator: ContextDiscriminator | PatchDiscriminator,
-    completion_optimizer: optax.GradientTransformation,
-    discriminator_optimizer: optax.GradientTransformation,
-    *,
-    crop_px: int,
-    window_px: int,
-) -> TrainState:
-    """Initial values, U(-1/sqrt(fan_in), 1/sqrt(fan_in)) everywhere (Torch7's habit; the paper is silent)."""
+def create_state(key: jax.Array, spec: TrainingSpecification, *, crop_px: int) -> TrainState:
+    """Initial values of both networks, as the networks' `initial_values` says."""
     completion_key, discriminator_key = jax.random.split(key)
-    image, window = jnp.zeros((1, crop_px, crop_px, 3)), jnp.zeros((1, window_px, window_px, 3))
-    c = completion.init(completion_key, image, image[..., :1])
-    d = discriminator.init(discriminator_key, image, window)
+    image = jnp.zeros((1, crop_px, crop_px, 3 + spec.discriminator.mask_channel))
+    window = image[:, : spec.window_px, : spec.window_px]
+    c = _variables(spec.completion, completion_key, image[..., :3], image[..., :1])
+    d = _variables(spec.discriminator, discriminator_key, image, window)
     return TrainState(
         jnp.zeros((), jnp.int32),
-        NetworkState(c["params"], c["batch_stats"], completion_optimizer.init(c["params"])),
-        NetworkState(d["params"], d["batch_stats"], discriminator_optimizer.init(d["params"])),
+        NetworkState(**c, opt_state=spec.completion_optimizer.init(c["params"])),
+        NetworkState(**d, opt_state=spec.discriminator_optimizer.init(d["params"])),
+        jax.tree.map(jnp.copy, c) if spec.average_half_life_samples else None,
     )
 
 
-def he_uniform(state: TrainState) -> TrainState:
-    """Initial values anew as Keras's he_uniform has them: kernels U(-sqrt(6/fan_in), sqrt(6/fan_in)), biases zero.
-
-    Those of `create_state` lie in the same shape of distribution, so they only need to be scaled.
-    """
-
-    def scaled(path: tuple[Any, ...], leaf: jax.Array) -> jax.Array:
-        return {"kernel": leaf * 6**0.5, "bias": jnp.zeros_like(leaf)}.get(path[-1].key, leaf)
-
-    def one(network: NetworkState) -> NetworkState:
-        return network.replace(params=jax.tree_util.tree_map_with_path(scaled, network.params))
-
-    return state.replace(completion=one(state.completion), discriminator=one(state.discriminator))
+def _variables(network: Network, key: jax.Array, *arrays: jax.Array) -> Variables:
+    variables = network.init(key, *arrays)
+    return {"params": variables["params"], "batch_stats": variables.get("batch_stats", {})}

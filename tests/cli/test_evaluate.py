@@ -13,10 +13,12 @@ from glcic_jax.data.images import read_image, read_mask, write_image
 from glcic_jax.errors import UserError
 from glcic_jax.evaluation.benchmark import open_benchmark
 from glcic_jax.evaluation.perceptual import check_count
+from glcic_jax.evaluation.report import PerceptualBasis
 from glcic_jax.evaluation.rivals import RIVALS, telea
 from glcic_jax.models import folder as model_folder
+from glcic_jax.models.card import Card, Completing
 from glcic_jax.models.completion import CompletionNetwork
-from tests.inference.conftest import shaken
+from tests.support.networks import shaken
 
 MAKE = ["make", "--count=12", "--crop_px=48", "--hole_px=12,24"]
 
@@ -73,13 +75,13 @@ def test_shards_and_central_holes(shards, tmp_path):
     expected[8:24, 8:24] = 1
     opened = open_benchmark(tmp_path / "b")
     assert all((case.mask == expected).all() for case in opened.cases)
-    assert all(entry["source"].startswith("val ") for entry in opened.manifest["cases"])
+    assert all(entry.source.startswith("val ") for entry in opened.manifest.cases)
 
 
 def test_score_and_figure(benchmark, results, tmp_path, capsys):
     """A tool's folder gives the figures that the same method gives inside; a model completes first."""
     network = CompletionNetwork(width_multiplier=0.03125)
-    model_folder.save(tmp_path / "model", (network, shaken(network)), None, {})
+    model_folder.save(tmp_path / "model", (network, shaken(network, seed=3)), None)
     scores = tmp_path / "scores"
     arguments = [
         "score", f"--benchmark={benchmark}", f"--output={scores}",
@@ -121,6 +123,23 @@ def test_score_and_figure(benchmark, results, tmp_path, capsys):
     assert "no method 'gone'" in error(capsys, [*figure, "--methods=gone"])
     assert "--count is 13" in error(capsys, [*figure, "--count=13"])
     assert "give the --output of evaluate score" in error(capsys, ["figure", "--scores=gone", "--output=x.png"])
+
+
+def test_an_onnx_file_beside_a_model(benchmark, tmp_path, capsys):
+    """Our own file scores as the model does."""
+    pytest.importorskip("onnxruntime")
+    network = CompletionNetwork(width_multiplier=0.03125)
+    model_folder.save(tmp_path / "model", (network, shaken(network, seed=3)), None)
+    file, scores = tmp_path / "m.onnx", tmp_path / "scores"
+    assert run("export", [f"{tmp_path}/model", "--format=onnx", f"--output={file}"]) == 0
+    score = ["score", f"--benchmark={benchmark}", f"--output={scores}", f"--model=ours={tmp_path}/model"]
+    assert run("evaluate", [*score, f"--onnx=file={file}"]) == 0
+    report = json.loads((scores / "scores.json").read_text())
+    means = {row["method"]: row for row in report["summary"] if row["group"] == "all"}
+    assert list(means) == ["ours", "file"] and "m.onnx by ONNX Runtime" in report["settings"]["file"]
+    assert means["file"]["psnr"][0] == pytest.approx(means["ours"]["psnr"][0], abs=1e-3)
+    assert "no file gone" in error(capsys, [*score, "--onnx=file=gone"])
+    assert "two methods are called ours" in error(capsys, [*score, f"--onnx=ours={file}"])
 
 
 def test_changes_outside_the_hole_are_told_and_do_not_score(benchmark, results, tmp_path, capsys):
@@ -171,7 +190,7 @@ def test_bad_benchmarks(copy, photographs, tmp_path, capsys):
     mask = copy / entry["mask"]
     write_image(mask, np.zeros((48, 48, 3), np.uint8))
     assert f"{mask} has changed since the benchmark was made" in error(capsys, score)
-    from glcic_jax.checksum import sha256_of
+    from glcic_jax.system.checksum import sha256_of
 
     entry["mask_sha256"] = sha256_of(mask)
     (copy / "manifest.json").write_text(json.dumps(manifest))
@@ -208,13 +227,13 @@ def test_perceptual_metrics_are_shown(benchmark, tmp_path, capsys, monkeypatch):
         def __init__(self, names):
             assert names == ["kid"]
 
-        def about(self, cases):
-            return {"kid": {"cases": cases, "backbone": "none", "resizer": "none", "versions": {"torch": "0"}}}
+        def describe_basis(self, cases):
+            return {"kid": PerceptualBasis("none", "none", None, cases, {"torch": "0"})}
 
         def __call__(self, benchmark, results):
             return {"kid": {"mean": 0.25, "spread": 0.125}}
 
-    monkeypatch.setattr("glcic_jax.evaluation.perceptual.Perceptual", Constant)
+    monkeypatch.setattr("glcic_jax.evaluation.compare.Perceptual", Constant)
     score = ["score", f"--benchmark={benchmark}", f"--output={tmp_path}/scores", "--rival=mean", "--perceptual=kid"]
     assert run("evaluate", score) == 0
     shown = capsys.readouterr().out, *((tmp_path / "scores" / name).read_text() for name in ("scores.md", "index.html"))
@@ -237,3 +256,117 @@ def test_perceptual_metrics_without_packages_or_with_few_cases(benchmark, tmp_pa
     said = capsys.readouterr()
     assert "FID of 12 cases, fewer than 2048, comes out far too large; look at KID instead" in said.out
     assert "fid need torchmetrics" in said.err and "pip install 'glcic-jax[eval]'" in said.err
+
+
+def test_models_are_blended_as_their_cards_say(benchmark, tmp_path, capsys):
+    """`score --model` does what `complete` does, and says it."""
+    network = CompletionNetwork(width_multiplier=0.03125)
+    for name, card in (("plain", None), ("blends", Card(completing=Completing(blend=True)))):
+        model_folder.save(tmp_path / name, (network, shaken(network, seed=3)), None, card)
+    models = [f"--model={tmp_path}/plain", f"--model={tmp_path}/blends"]
+    l1 = {}
+    for way in ("", "--blend", "--noblend"):
+        scores = tmp_path / f"scores{way}"
+        assert (
+            run("evaluate", ["score", f"--benchmark={benchmark}", f"--output={scores}", *models, *filter(None, [way])])
+            == 0
+        )
+        assert ("plain: not blended, as its card recommends" in capsys.readouterr().out) == (not way)
+        report = json.loads((scores / "scores.json").read_text())
+        l1[way] = {row["method"]: row["l1"][0] for row in report["summary"] if row["group"] == "all"}
+    assert l1["--blend"]["plain"] == l1["--blend"]["blends"] == l1[""]["blends"]
+    assert l1["--noblend"]["plain"] == l1["--noblend"]["blends"] == l1[""]["plain"] != l1[""]["blends"]
+    assert "blends: blended, as its card recommends" in (tmp_path / "scores" / "scores.md").read_text()
+
+
+def test_others_files_in_an_older_output_stay(benchmark, tmp_path):
+    scores = tmp_path / "scores"
+    score = ["score", f"--benchmark={benchmark}", f"--output={scores}"]
+    assert run("evaluate", [*score, "--rival=mean"]) == 0
+    mine = ["notes.txt", "results/mine/x.png", "results/mean/figure.png"]
+    for name in mine:
+        (scores / name).parent.mkdir(exist_ok=True)
+        (scores / name).write_text("mine")
+    assert run("evaluate", [*score, "--rival=telea"]) == 0
+    assert all((scores / name).read_text() == "mine" for name in mine)
+    assert len(list((scores / "results" / "telea").iterdir())) == 12
+    assert [p.name for p in (scores / "results" / "mean").iterdir()] == ["figure.png"]
+
+
+def test_a_figure_keeps_its_name(benchmark, tmp_path):
+    scores = tmp_path / "scores"
+    assert run("evaluate", ["score", f"--benchmark={benchmark}", f"--output={scores}", "--rival=mean"]) == 0
+    assert run("evaluate", ["figure", f"--scores={scores}", f"--output={tmp_path}/cmp_lr0.1", "--count=1"]) == 0
+    assert {p.name for p in tmp_path.iterdir()} == {"scores", "cmp_lr0.1.png", "cmp_lr0.1.pdf"}
+
+
+def test_results_too_good_to_be_true(benchmark, tmp_path, capsys):
+    score = ["score", f"--benchmark={benchmark}", f"--output={tmp_path}/scores"]
+    copied, inverted, nearly = (tmp_path / name for name in ("copied", "inverted", "nearly"))
+    for folder in (copied, inverted, nearly):
+        folder.mkdir()
+    for number, case in enumerate(open_benchmark(benchmark).cases):
+        write_image(copied / f"{case.name}.png", case.image)
+        write_image(inverted / f"{case.name}.png", np.where(case.mask > 0, case.image, 255 - case.image))
+        noise = np.random.default_rng(number).integers(-1, 2, case.image.shape)
+        write_image(nearly / f"{case.name}.png", (case.image + noise).clip(0, 255).astype(np.uint8))
+    assert "hold the photograph itself in the hole: they were never completed" in error(
+        capsys, [*score, f"--results={copied}"]
+    )
+    assert "they were completed with inverted masks" in error(capsys, [*score, f"--results={inverted}"])
+    assert run("evaluate", [*score, f"--results={nearly}"]) == 0
+    for said in (capsys.readouterr().out, (tmp_path / "scores" / "scores.md").read_text()):
+        assert "SUSPICIOUS: 12 of 12 results are nearer to the photograph than painting gets" in said
+    case = open_benchmark(benchmark).cases[0]
+    write_image(nearly / f"{case.name}.webp", case.image)
+    assert "are two results of one case" in error(capsys, [*score, f"--results={nearly}"])
+
+
+HOSTILE = {
+    "case name": lambda m: m["cases"][0].update(name="../../x"),
+    "file": lambda m: m["cases"][0].update(image="../../../etc/passwd"),
+    "absolute file": lambda m: m["cases"][0].update(mask="/etc/passwd"),
+    "twice": lambda m: m["cases"].append(m["cases"][0]),
+    "checksum": lambda m: m["cases"][0].update(image_sha256=7),
+    "share": lambda m: m["cases"][0].update(share=float("nan")),
+    "huge share": lambda m: m["cases"][0].update(share=1e999),
+    "cases": lambda m: m.update(cases={"a": 1}),
+    "case": lambda m: m.update(cases=[[]]),
+    "version": lambda m: m.update(format_version=float("inf")),
+    "format": lambda m: m.update(format=["x"]),
+    "kinds": lambda m: m.update(kinds=[1]),
+    "hole_px": lambda m: m.update(hole_px=[1]),
+    "seed": lambda m: m.update(seed=True),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_hostile_manifests(copy, tmp_path, capsys, name):
+    """Refused in a line that names the value; no file outside the benchmark is read or written."""
+    manifest = json.loads((copy / "manifest.json").read_text())
+    HOSTILE[name](manifest)
+    (copy / "manifest.json").write_text(json.dumps(manifest))
+    score = ["score", f"--benchmark={copy}", f"--output={tmp_path}/scores", "--rival=mean"]
+    assert "manifest.json is not a benchmark's manifest (" in error(capsys, score)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["copy"]
+
+
+def test_deep_manifests_and_links_out_of_a_benchmark(copy, tmp_path, capsys):
+    score = ["score", f"--benchmark={copy}", f"--output={tmp_path}/scores", "--rival=mean"]
+    case = open_benchmark(copy).cases[0]
+    image = copy / "images" / f"{case.name}.png"
+    image.rename(tmp_path / "outside.png")
+    image.symlink_to(tmp_path / "outside.png")
+    assert "is a link out of the benchmark's folder" in error(capsys, score)
+    (copy / "manifest.json").write_text("[" * 100_000)
+    assert "it is nested too deeply" in error(capsys, score)
+
+
+def test_hostile_scores(benchmark, tmp_path, capsys):
+    scores = tmp_path / "scores"
+    assert run("evaluate", ["score", f"--benchmark={benchmark}", f"--output={scores}", "--rival=mean"]) == 0
+    report = json.loads((scores / "scores.json").read_text())
+    report["summary"][0]["method"] = "../../elsewhere"
+    (scores / "scores.json").write_text(json.dumps(report))
+    capsys.readouterr()
+    assert "a method is called '../../elsewhere'" in error(capsys, ["figure", f"--scores={scores}", "--output=x"])

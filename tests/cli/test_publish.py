@@ -11,15 +11,16 @@ from glcic_jax.data.images import read_image, write_image
 from glcic_jax.errors import UserError
 from glcic_jax.inference.shipped import licence_note, shipped_model
 from glcic_jax.models import folder as model_folder
+from glcic_jax.models.card import Card, Licences, Provenance, Trained
 from glcic_jax.models.completion import CompletionNetwork
-from tests.conftest import photograph
-from tests.inference.conftest import shaken
+from tests.support.networks import shaken
+from tests.support.pictures import photograph
 
-ABOUT = {
-    "trained": {"steps": 7, "batch_size": 16, "crop_px": 64, "hole_px": [8, 16]},
-    "provenance": {"images": 32, "config": {"data_dir": "/somebody/photographs", "init_from": "", "seed": 3}},
-    "licences": {"code": "Apache-2.0", "weights": "?", "data": "?"},
-}
+CARD = Card(
+    trained=Trained(steps=7, batch_size=16, crop_px=64, hole_px=(8, 16)),
+    provenance=Provenance(images=32, config={"data_dir": "/somebody/photographs", "init_from": "", "seed": 3}),
+    licences=Licences(code="Apache-2.0", weights="?", data="?"),
+)
 WORDS = ["--data=scenes, research only", "--licence_note=research only", "--limits=no faces", "--cost=1 h on a GPU"]
 
 
@@ -27,13 +28,14 @@ WORDS = ["--data=scenes, research only", "--licence_note=research only", "--limi
 def published(tmp_path, capsys):
     network = CompletionNetwork(width_multiplier=0.03125)
     (tmp_path / "run").mkdir()
-    model_folder.save(tmp_path / "run" / "model", (network, shaken(network)), None, ABOUT)
+    model_folder.save(tmp_path / "run" / "model", (network, shaken(network)), None, CARD)
     summary = [
         {"group": "all", "method": "ours", "l1": [0.1, 0.09, 0.11], "psnr": [17, 16, 18], "ssim": [0.3, 0.2, 0.4]}
     ]
     (tmp_path / "scores.json").write_text(json.dumps({"cases": 300, "summary": summary}))
+    (tmp_path / "MAKERS.csv").write_text("file,author\na.jpg,Ansel\n")
     arguments = [f"--workdir={tmp_path}/run", f"--output={tmp_path}/small", f"--scores={tmp_path}", *WORDS]
-    assert run("publish", arguments) == 0
+    assert run("publish", [*arguments, f"--attribution={tmp_path}/MAKERS.csv"]) == 0
     assert "wrote" in capsys.readouterr().out
     return tmp_path / "small"
 
@@ -42,6 +44,9 @@ def test_half_the_size_and_a_card(published):
     card = json.loads((published / "card.json").read_text())
     assert card["published"]["samples"] == 112 and card["published"]["limits"] == "no faces"
     assert card["published"]["scores"]["in_hole"]["ours"]["psnr"] == [17, 16, 18]
+    assert card["published"]["attribution"] == "MAKERS.csv"
+    assert card["completing"] == {"blend": False}
+    assert (published / "MAKERS.csv").read_text() == "file,author\na.jpg,Ansel\n"
     assert card["licences"] == {"code": "Apache-2.0", "weights": "research only", "data": "scenes, research only"}
     assert card["provenance"]["config"] == {"data_dir": "photographs", "init_from": "", "seed": 3}
     whole, small = (f / "completion.safetensors" for f in (published.parent / "run" / "model", published))
@@ -64,10 +69,19 @@ def test_complete_without_a_model(published, tmp_path, monkeypatch, capsys):
     assert said.err.count("note: using the model that ships, small: research only") == 1
     photo, out = read_image(tmp_path / "photo.png"), read_image(tmp_path / "out.png")
     assert (out != photo).any()
-    # It blends unless it is told not to; another model does not unless it is told to.
-    for options, same in (["--blend"], True), (["--noblend"], False), ([f"--model={published}"], False):
-        assert run("complete", ["photo.png", "--rectangle=30,20,15,10", "--output=other.png", *options]) == 0
-        assert (read_image(tmp_path / "other.png") == out).all() == same
+    # Whether it blends by itself, its card says, shipped or not.
+    card = json.loads((published / "card.json").read_text())
+    for blends in (False, True):
+        (published / "card.json").write_text(json.dumps(card | {"completing": {"blend": blends}}))
+        painted = {}
+        for options in ((), (f"--model={published}",), ("--blend",), ("--noblend",)):
+            assert (
+                run("complete", ["photo.png", "--rectangle=30,20,15,10", "--output=out.png", "--overwrite", *options])
+                == 0
+            )
+            painted[options] = read_image(tmp_path / "out.png").tobytes()
+        assert painted[()] == painted[f"--model={published}",] == painted["--blend" if blends else "--noblend",]
+        assert painted["--blend",] != painted["--noblend",]
     (published / "card.json").write_text("{}")
     with pytest.raises(UserError, match=r"is damaged .* install glcic-jax again"):
         licence_note(published)
@@ -77,10 +91,13 @@ def test_complete_without_a_model(published, tmp_path, monkeypatch, capsys):
 
 def test_what_does_not_fit(published, tmp_path, capsys):
     with pytest.raises(UserError, match="beyond float16's range"):
-        model_folder.half({"params": {"x": np.array([1e5])}})
+        model_folder.to_half({"params": {"x": np.array([1e5])}})
     arguments = [f"--workdir={tmp_path}/run", f"--output={tmp_path}/other", "--scores=gone", *WORDS]
     assert run("publish", arguments) == 2
     assert "give the --output of evaluate score" in capsys.readouterr().err
+    arguments = [f"--workdir={tmp_path}/run", f"--output={tmp_path}/other", "--attribution=gone.csv", *WORDS]
+    assert run("publish", arguments) == 2
+    assert "gone.csv cannot be read" in capsys.readouterr().err
     assert run("publish", ["--workdir=gone", f"--output={tmp_path}/other", *WORDS]) == 2
     assert "no model folder" in capsys.readouterr().err
     card = json.loads((tmp_path / "run" / "model" / "card.json").read_text())

@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 from glcic_jax.data.decoding import crop, decode_jpeg, jpeg_size
-from tests.conftest import encoded, photograph
-from tests.data.hostile import good_files, picture, saved
+from tests.support.hostile import good_files, picture, saved
+from tests.support.pictures import encoded, photograph
 
 
 def test_crop_of_the_original_size_is_a_slice():

@@ -6,10 +6,10 @@ import cv2
 import numpy as np
 import pytest
 
-from glcic_jax.cli.recipes import load_recipe
-from glcic_jax.data.holes import centred_window, draw_hole, mask_of, random_window, rectangle
+from glcic_jax.data.holes import centre_window, draw_hole, mask_of, random_window, rectangle
 from glcic_jax.errors import UserError
-from tests.conftest import ROOT
+from glcic_jax.recipes import load_recipe
+from tests.support.paths import ROOT
 
 HOLES = load_recipe(ROOT / "configs" / "places2.py", []).holes.to_dict()
 FREE_FORM = ("brush", "thin", "medium", "thick")
@@ -40,7 +40,7 @@ def test_properties(size, hole, window):
         assert 0 <= y <= size - h and 0 <= x <= size - w
         mask = mask_of((y, x, h, w), size)
         assert mask.dtype == np.uint8 and mask.shape == (size, size, 1) and mask.sum() == h * w
-        top, left = centred_window((y, x, h, w), size, window)
+        top, left = centre_window((y, x, h, w), size, window)
         assert 0 <= top <= size - window and 0 <= left <= size - window
         assert top <= y and y + h <= top + window  # the hole fits, so the window holds all of it
         assert left <= x and x + w <= left + window
@@ -82,7 +82,7 @@ def test_one_rectangle_as_in_the_paper():
     for mask, window in draws(300, holes=only("rectangles")):
         y, x, h, w = rectangle_around(mask)
         assert 96 <= h <= 128 and 96 <= w <= 128 and mask.sum() == h * w
-        np.testing.assert_array_equal(window, centred_window((y, x, h, w), 256, 128))
+        np.testing.assert_array_equal(window, centre_window((y, x, h, w), 256, 128))
 
 
 def test_several_rectangles():

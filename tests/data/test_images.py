@@ -17,7 +17,7 @@ from glcic_jax.data.images import (
     write_image,
 )
 from glcic_jax.errors import UserError
-from tests.conftest import encoded, photograph
+from tests.support.pictures import encoded, photograph
 
 
 def bytes_of(image: Image.Image, kind: str, **options) -> bytes:
@@ -32,6 +32,37 @@ def test_upright_rgb_jpegs_keep_their_bytes():
     assert record.jpeg == data
     assert (record.height_px, record.width_px) == (80, 96)
     np.testing.assert_array_equal(record.pixel_sum, np.array(decode(data)).sum((0, 1), dtype=np.int64))
+
+
+SECRET = b"52.5200 N 13.4050 E"
+
+
+def hidden_in(jpeg: bytes) -> list[bytes]:
+    """The JPEG with something beside its pixels, in each of the places where there may be something."""
+    exif = Image.Exif()
+    exif.get_ifd(0x8825)[29] = SECRET.decode()
+    thumbnail = jpeg[:6] + b"JFIF\0\1\2\0\0\1\0\1\2\2" + SECRET[:12] + jpeg[20:]
+    segments = {0xE1: b"Exif\0\0" + exif.tobytes(), 0xE2: b"MPF\0" + SECRET, 0xED: b"Photoshop 3.0\0" + SECRET}
+    segments |= {0xFE: SECRET, 0xE0: b"JFXX\0\x10" + SECRET}
+    files = [
+        jpeg[:20] + b"\xff" + bytes([marker]) + (len(body) + 2).to_bytes(2) + body + jpeg[20:]
+        for marker, body in segments.items()
+    ]
+    files += [jpeg + SECRET, jpeg + b"\0\0\0\x18ftypmp42" + SECRET, jpeg[:20] + b"\xff\xff\xff" + jpeg[20:] + SECRET]
+    return [*files, thumbnail[:4] + (16 + 12).to_bytes(2) + thumbnail[6:]]
+
+
+@pytest.mark.parametrize("options", [{}, {"progressive": True}, {"restart_marker_blocks": 1}, {"comment": SECRET}])
+def test_records_keep_the_pixels_and_nothing_else(options):
+    picture = Image.fromarray(photograph(6))
+    jpeg = bytes_of(picture, "JPEG", **options)
+    for data in [jpeg, *hidden_in(jpeg)]:
+        record = encode_record(data, 512)
+        assert SECRET[:8] not in record.jpeg
+        np.testing.assert_array_equal(np.array(decode(record.jpeg)), np.array(decode(jpeg)))
+        assert len(record.jpeg) <= len(jpeg)
+    with_adobe = bytes_of(picture, "JPEG", keep_rgb=True)
+    np.testing.assert_array_equal(decode(encode_record(with_adobe, 512).jpeg), decode(with_adobe))
 
 
 def test_orientation_is_applied():

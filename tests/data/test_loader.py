@@ -5,14 +5,15 @@ import functools
 import numpy as np
 import pytest
 
-from glcic_jax.cli.recipes import load_recipe
 from glcic_jax.data import loader
 from glcic_jax.data.batch import Batch
 from glcic_jax.data.holes import draw_hole
 from glcic_jax.data.loader import batches, stack
 from glcic_jax.data.reading import Reader
 from glcic_jax.errors import UserError
-from tests.conftest import ROOT, encoded, photograph
+from glcic_jax.recipes import load_recipe
+from tests.support.paths import ROOT
+from tests.support.pictures import encoded, photograph
 
 RECTANGLES = {"rectangles": {"share": 1.0, "count": (1, 1)}}
 

@@ -5,7 +5,7 @@ import pytest
 
 from glcic_jax.errors import UserError
 from glcic_jax.evaluation.rivals import RIVALS, biharmonic, mean_color, patchmatch
-from tests.conftest import photograph
+from tests.support.pictures import photograph
 
 HOLE = np.s_[20:34, 24:44]
 

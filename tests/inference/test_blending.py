@@ -98,3 +98,23 @@ def test_large_holes_from_half_the_scale(monkeypatch):
     exact = poisson(guide, boundary, unknown)
     monkeypatch.setattr(blending, "_DIRECT", 2000)
     assert np.abs(poisson(guide, boundary, unknown) - exact).max() < 0.25 / 255
+
+
+@pytest.mark.parametrize("name", MASKS)
+def test_what_the_hole_hid_does_not_matter(name):
+    """Not by a rounding error, near the image's border neither."""
+    hole = MASKS[name]
+    image, painted = RNG.random((2, H, W, 3)).astype(np.float32)
+    painted = np.where(hole[..., None], painted, image)
+    other = np.where(hole[..., None], RNG.random((H, W, 3), np.float32), image)
+    np.testing.assert_array_equal(blend_hole(image, painted, hole), blend_hole(other, painted, hole))
+
+
+def test_the_rim_has_more_than_8_bits():
+    """A slope of a hundredth of a level a pixel goes on as one, where 8 bits would make steps of it."""
+    x = np.arange(60) / 60
+    image = np.broadcast_to((0.5 + x * 0.6 / 255)[None, :, None], (60, 60, 3)).astype(np.float32)
+    hole = np.zeros((60, 60), bool)
+    hole[20:40, 20:40] = True
+    found = blend_hole(image, np.where(hole[..., None], np.float32(0.2), image), hole)
+    assert np.abs(found - image)[hole].max() < 0.2 / 255

@@ -6,7 +6,8 @@ import numpy as np
 from glcic_jax.inference.coarse import complete_coarse
 from glcic_jax.inference.completer import Completer
 from glcic_jax.inference.masks import thickness_px
-from tests.conftest import photograph
+from glcic_jax.models.card import Card, Trained
+from tests.support.pictures import photograph
 
 
 def test_the_network_never_sees_a_hole_thicker_than_the_trained_ones():
@@ -39,7 +40,9 @@ def test_by_itself_where_the_card_says_so(network, variables):
     image, mask = photograph(1, 90, 120), np.zeros((90, 120, 1), np.uint8)
     mask[20:60, 30:80] = 1
     known = np.broadcast_to(mask == 0, image.shape)
-    small, large = (Completer((network, variables, {"trained": {"hole_px": [8, size]}})) for size in (20, 64))
+    small, large = (
+        Completer((network, variables, Card(trained=Trained(crop_px=128, hole_px=(8, size))))) for size in (20, 64)
+    )
     direct = large(image, mask)
     np.testing.assert_array_equal(small(image, mask, coarse=False), direct)
     coarse = small(image, mask)

@@ -10,15 +10,16 @@ import pytest
 from glcic_jax.errors import UserError
 from glcic_jax.inference import completer as module
 from glcic_jax.inference.completer import Completer, complete
+from glcic_jax.models.card import Card, Completing, Trained
 from glcic_jax.models.completion import MARGIN_PX, CompletionNetwork
-from tests.conftest import photograph
-from tests.inference.conftest import random_mask, shaken
-from tests.inference.reference import whole
+from tests.support.completion_reference import whole
+from tests.support.networks import shaken
+from tests.support.pictures import photograph, random_mask
 
 
 @pytest.fixture(scope="module")
 def completer(network, variables):
-    return Completer((network, variables, {}))
+    return Completer((network, variables, Card()))
 
 
 def scene(seed, height, width):
@@ -31,7 +32,7 @@ def difference(completer, image, mask):
     found = completer(image, mask)
     known = np.broadcast_to(mask == 0, image.shape)
     np.testing.assert_array_equal(found[known], image[known])
-    expected = whole(completer.variables, completer.network.mean_color, image, mask)
+    expected = whole(completer.network, completer.variables, image, mask)
     return np.abs(found - expected)[~known].max()
 
 
@@ -56,13 +57,40 @@ def test_tiles_give_the_whole_image(completer):
     assert difference(completer, image, mask) < 1e-5
 
 
+OPTIONS = {
+    "small budgets": {
+        "normalization": "none", "residual": True, "negative_slope": 0.2, "output": "linear",
+        "upsampling": "nearest",
+    },
+    "after": {"normalization": "batch_after_activation", "residual": True},
+    "nearest": {"upsampling": "nearest"},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("options", OPTIONS.values(), ids=OPTIONS)
+def test_windows_with_other_networks(options):
+    """Plain NumPy on the whole image again: at a corner, at a border and in the middle."""
+    network = CompletionNetwork(
+        width_multiplier=0.0625, mean_color=(0.4, 0.5, 0.6), precision=jax.lax.Precision.HIGHEST, **options
+    )
+    variables = shaken(network)
+    if network.output == "linear":  # not only clipped values
+        variables["params"]["conv17"]["kernel"] /= 8
+    completer = Completer((network, variables, Card()))
+    image, mask = scene(7, 61, 291)[0], np.zeros((61, 291, 1), np.uint8)
+    mask[-1, 0] = mask[0, 30:40] = mask[20:40, 200:230] = mask[:2, -1] = 1
+    assert len(module.plan_windows(mask[..., 0] > 0)) > 1
+    assert difference(completer, image, mask) < 1e-5
+
+
 @pytest.mark.slow
-def test_500_random_cases(completer):
-    """Sizes of 16 to 700 px, odd ones too; the whole image by the network itself, in 24 sizes to compile."""
+@pytest.mark.parametrize("sizes", [6, pytest.param(24, marks=pytest.mark.long)])
+def test_random_cases(completer, sizes):
+    """126 or 504 of them, 16 to 700 px, odd ones too; the whole image by the network itself, in `sizes` to compile."""
     whole_image = jax.jit(completer.network.apply)
     rng = np.random.default_rng(3)
     worst = 0.0
-    for _ in range(24):
+    for _ in range(sizes):
         padded = 4 * rng.integers(4, 176, 2)
         for _ in range(21):
             height, width = np.maximum(16, padded - rng.integers(0, 4, 2))
@@ -74,7 +102,7 @@ def test_500_random_cases(completer):
             known = np.broadcast_to(mask == 0, image.shape)
             np.testing.assert_array_equal(found[known], image[known])
             worst = max(worst, np.abs(found - expected)[~known].max())
-    print(f"largest difference in 504 cases: {worst:.2g}")
+    print(f"largest difference in {21 * sizes} cases: {worst:.2g}")
     assert worst < 1e-5
 
 
@@ -121,7 +149,7 @@ def test_other_conventions_of_the_network():
     )  # fmt: skip
     variables = shaken(network)
     image, mask = scene(5, 40, 60)
-    found = Completer((network, variables, {}))(image, mask)
+    found = Completer((network, variables, Card()))(image, mask)
     expected = jax.jit(network.apply)(variables, image, mask)
     np.testing.assert_allclose(found, np.where(mask > 0, expected, image), atol=1e-5)
 
@@ -171,3 +199,69 @@ def test_bad_input(network, variables):
         complete(network, variables, image[:, :15], np.ones((16, 15, 1), np.uint8))
     with pytest.raises(UserError, match="int64"):
         complete(network, variables, image.astype(np.int64), np.ones((16, 24, 1), np.uint8))
+
+
+def test_holes_that_lie_apart_are_completed_apart(network, variables):
+    """With blending and a lower scale too: each as if it were alone, since neither sees the other."""
+    completer = Completer((network, variables, Card(trained=Trained(crop_px=64, hole_px=(8, 30)))))
+    image = np.random.default_rng(5).random((1000, 700, 3), np.float32)
+    masks = np.zeros((2, 1000, 700, 1), np.uint8)
+    masks[0, 5:25, 10:40], masks[1, 900:960, 630:695] = 1, 1  # the second one is thicker than the trained ones
+    together = completer(image, masks.sum(0), blend=True)
+    for mask in masks:
+        alone = completer(image, mask, blend=True)
+        np.testing.assert_array_equal(together[mask[..., 0] > 0], alone[mask[..., 0] > 0])
+    known = masks.sum(0)[..., 0] == 0
+    np.testing.assert_array_equal(together[known], image[known])
+
+
+def test_blending_is_the_card_s_choice(network, variables):
+    image, mask = scene(7, 60, 70)
+    plain, blending = (
+        Completer((network, variables, Card(completing=Completing(blend=blend)))) for blend in (False, True)
+    )
+    assert (plain.blends, blending.blends) == (False, True)
+    np.testing.assert_array_equal(plain(image, mask), blending(image, mask, blend=False))
+    np.testing.assert_array_equal(plain(image, mask, blend=True), blending(image, mask))
+    assert (plain(image, mask) != blending(image, mask)).any()
+
+
+def test_ranges(completer):
+    image, mask = photograph(0, 40, 50), np.zeros((40, 50, 1), np.uint8)
+    mask[10:20, 10:30] = 1
+    nan = image / 255
+    nan[15, 15] = np.nan
+    for wrong, message in (
+        (image.astype(np.float32), r"floats from 0 to 2\d\d; scale them to \[0, 1\]"),
+        (image / 127.5 - 1, r"floats from -"),
+        (image.astype(np.uint16), r"uint16, but its largest value is 2\d\d: it seems to hold 8 bits"),
+        (nan, r"not finite \(NaN or infinity\)"),
+    ):
+        with pytest.raises(UserError, match=message):
+            completer(wrong, mask)
+    for wrong, message in (
+        (mask * 255.0, r"the mask holds floats from 0 to 255"),
+        (mask.astype(np.int32) * 300, r"integers from 0 to 300"),
+        (mask.astype(np.int8) - 1, r"integers from -1"),
+        (mask * np.nan, r"the mask holds floats from nan"),
+        (mask.astype(complex), r"the mask holds complex128"),
+    ):
+        with pytest.raises(UserError, match=message):
+            completer(image, wrong)
+    with pytest.raises(UserError, match=r"\(2, 40, 50, 3\) and the mask \(40, 50, 1\); give one mask for each image"):
+        completer(np.stack([image, image]), mask)
+
+
+def test_masks_by_half_their_range(completer):
+    image = photograph(0, 40, 50)
+    soft = np.linspace(0, 1, 50, dtype=np.float32)[None, :, None].repeat(40, 0)
+    expected = completer(image, soft > 0.5)
+    for mask in (soft, (soft * 255).round().astype(np.uint8), (soft * 65535).round().astype(np.uint16)):
+        np.testing.assert_array_equal(completer(image, mask), expected)
+
+
+def test_weights_that_are_no_numbers(network, variables):
+    broken = jax.tree.map(lambda leaf: np.full_like(leaf, np.nan), variables)
+    image, mask = scene(8, 40, 40)
+    with pytest.raises(UserError, match="paints values that are no numbers"):
+        Completer((network, broken, Card()))(image, mask)

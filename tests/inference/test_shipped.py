@@ -5,18 +5,19 @@ import numpy as np
 from glcic_jax.inference.completer import Completer
 from glcic_jax.inference.shipped import licence_note, shipped_model
 from glcic_jax.models.folder import read_card
-from tests.conftest import photograph
+from tests.support.pictures import photograph
 
 
 def test_it_is_small_and_says_what_it_is():
     folder = shipped_model()
     assert sum(file.stat().st_size for file in folder.iterdir()) < 15e6
     card = read_card(folder)
-    about = card["published"]
-    assert all(about[key] for key in ("data", "steps", "cost", "scores", "limits", "licence_note"))
-    assert about["licence_note"] == card["licences"]["weights"] and about["licence_note"] in licence_note(folder)
-    ours, *rivals = about["scores"]["in_hole"].values()
-    classical = [about["scores"]["in_hole"][name] for name in ("telea", "navier-stokes", "patchmatch", "mean")]
+    assert card.completing.blend, "its colours gain by it (docs/results.md)"
+    about = card.published
+    assert all((about.data, about.steps, about.cost, about.scores, about.limits, about.licence_note))
+    assert about.licence_note == card.licences.weights and about.licence_note in licence_note(folder)
+    ours, *rivals = about.scores["in_hole"].values()
+    classical = [about.scores["in_hole"][name] for name in ("telea", "navier-stokes", "patchmatch", "mean")]
     assert len(rivals) >= len(classical)
     assert all(ours["l1"][0] < one["l1"][0] and ours["psnr"][0] > one["psnr"][0] for one in classical)
 

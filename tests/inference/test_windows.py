@@ -5,10 +5,11 @@ import itertools
 import numpy as np
 import pytest
 
+from glcic_jax.inference.groups import mark_cells
 from glcic_jax.inference.windows import CORES_PX, plan_windows
 from glcic_jax.models.completion import MARGIN_PX, dependencies, multiplications
-from tests.inference.conftest import random_mask
-from tests.inference.reference import TABLE
+from tests.support.completion_reference import TABLE
+from tests.support.pictures import random_mask
 
 
 def test_the_receptive_field_is_measured_not_typed_in():
@@ -105,3 +106,14 @@ def test_a_box_is_never_dearer_than_two():
             joint = [multiplications(*core) for core in CORES_PX if core[0] >= h + 4 and core[1] >= w + 4]
             apart = multiplications(*a.core_px) + multiplications(*b.core_px)
             assert min(joint, default=np.inf) >= apart
+
+
+def test_cells_against_a_walk():
+    rng = np.random.default_rng(4)
+    for _ in range(50):
+        hole = rng.random(rng.integers(1, 40, 2)) < 0.05
+        for side in (1, 4, 16):
+            expected = np.zeros([-(-length // side) for length in hole.shape], bool)
+            for y, x in zip(*np.nonzero(hole), strict=True):
+                expected[y // side, x // side] = True
+            np.testing.assert_array_equal(mark_cells(hole, side), expected)

@@ -24,7 +24,7 @@ def variables_of(network):
     return network.init(jax.random.key(0), image, image[..., :1])
 
 
-@pytest.mark.parametrize("output", ["sigmoid", "tanh"])
+@pytest.mark.parametrize("output", ["sigmoid", "tanh", "linear"])
 @pytest.mark.parametrize("hole_fill", ["mean_centred", "mean", 0.0])
 def test_the_pixels_in_the_hole_do_not_matter(scene, output, hole_fill):
     image, mask = scene
@@ -52,7 +52,7 @@ def test_what_the_first_layer_sees(output, hole_fill, known, hole):
     network = CompletionNetwork(output=output, hole_fill=hole_fill, mean_color=(0.2, 0.2, 0.2))
     image = jnp.full((1, 4, 4, 3), 0.5)
     mask = jnp.zeros((1, 4, 4, 1)).at[0, 0, 0, 0].set(1)
-    seen = network._network_input(image, mask)
+    seen = network.network_input(image, mask)
     np.testing.assert_allclose(seen[0, 0, 0], [hole] * 3 + [1], atol=1e-7)
     np.testing.assert_allclose(seen[0, 1, 1], [known] * 3 + [0], atol=1e-7)
 
@@ -113,13 +113,46 @@ def test_composite_keeps_known_pixels_bit_for_bit(scene):
         (jnp.zeros((1, 16, 16, 3), jnp.uint8), jnp.zeros((1, 16, 16, 1)), "divide 8-bit values by 255"),
     ],
 )
-def test_bad_inputs(image, mask, error):
+def test_bad_inputs(unchecked_shapes, image, mask, error):
     network = CompletionNetwork(width_multiplier=WIDTH)
     with pytest.raises((ValueError, TypeError), match=error):
         network.apply(variables_of(network), image, mask)
 
 
+def test_options_add_and_remove_layers():
+    plain = variables_of(CompletionNetwork(width_multiplier=WIDTH))
+    small = variables_of(
+        CompletionNetwork(width_multiplier=WIDTH, normalization="none", residual=True, upsampling="nearest")
+    )
+    assert "batch_stats" not in small and not any("norm" in name for name in small["params"])
+    added = {name: layer["scale"] for name, layer in small["params"].items() if name.startswith("residual")}
+    assert sorted(added) == sorted(f"residual{number}" for number in (3, 5, 6, 7, 8, 9, 10, 11, 12, 14))
+    np.testing.assert_allclose(list(added.values()), 0.3)
+    assert plain["params"]["conv13"]["kernel"].shape == (4, 4, 8, 4)
+    assert small["params"]["conv13"]["kernel"].shape == (3, 3, 8, 4)
+
+
+def test_gradients_pass_where_a_linear_output_is_clipped(scene):
+    image, mask = scene
+    network = CompletionNetwork(width_multiplier=WIDTH, output="linear", normalization="none")
+    variables = variables_of(network)
+    variables["params"]["conv17"]["bias"] = jnp.array([5.0, -5.0, 0.0])
+
+    def total(variables):
+        output = network.apply(variables, image, mask)
+        return jnp.einsum("...c,c", output, jnp.array([1.0, 2.0, 3.0])).sum(), output
+
+    (_, output), gradient = jax.jit(jax.value_and_grad(total, has_aux=True))(variables)
+    np.testing.assert_array_equal(output[..., 0], 1)
+    np.testing.assert_array_equal(output[..., 1], 0)
+    pixels = output.size / 3
+    np.testing.assert_allclose(gradient["params"]["conv17"]["bias"], [pixels, 2 * pixels, 3 * pixels], rtol=1e-5)
+
+
 def test_bad_fields():
+    for field in ("normalization", "upsampling", "initial_values"):
+        with pytest.raises(ValueError, match=f"{field} is 'other'; it must be one of"):
+            CompletionNetwork(**{field: "other"})
     with pytest.raises(ValueError, match="softplus"):
         CompletionNetwork(output="softplus")
     with pytest.raises(ValueError, match="median"):

@@ -3,6 +3,7 @@
 import itertools
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -10,7 +11,7 @@ from glcic_jax.errors import UserError
 from glcic_jax.inference.completer import Completer
 from glcic_jax.models import folder as model_folder
 from glcic_jax.models.context_encoder import ChannelwiseDense, ContextEncoder, PatchDiscriminator
-from tests.inference.conftest import shaken
+from tests.support.networks import shaken
 
 
 def count(tree):
@@ -57,10 +58,10 @@ def test_shapes_and_counts_layer_by_layer():
 def test_channelwise_dense_against_loops():
     layer, rng = ChannelwiseDense(precision=jax.lax.Precision.HIGHEST), np.random.default_rng(0)
     x = rng.normal(size=(2, 2, 3, 4)).astype(np.float32)
-    variables = layer.init(jax.random.key(0), x)
+    variables = layer.init(jax.random.key(0), jnp.asarray(x))
     kernel, bias = (np.asarray(variables["params"][name]) for name in ("kernel", "bias"))
     assert kernel.shape == (4, 6, 6) and np.abs(kernel).max() <= 1 / 6**0.5
-    found = np.asarray(layer.apply(variables, x))
+    found = np.asarray(layer.apply(variables, jnp.asarray(x)))
     for sample, channel, place in np.ndindex(2, 4, 6):
         value = x[sample, ..., channel].reshape(-1) @ kernel[channel, :, place] + bias[channel, place]
         np.testing.assert_allclose(found[sample, place // 3, place % 3, channel], value, atol=1e-5)
@@ -95,9 +96,9 @@ def test_it_sees_nothing_of_the_square_and_changes_nothing_else(encoder):
 
 def test_a_model_folder_says_what_it_is(encoder, tmp_path):
     network, variables = encoder
-    model_folder.save(tmp_path / "model", (network, variables), None, {})
+    model_folder.save(tmp_path / "model", (network, variables), None)
     card = model_folder.read_card(tmp_path / "model")
-    assert "completion" not in card and card["context_encoder"]["file"] == "context_encoder.safetensors"
+    assert card.completion is None and card.context_encoder.file == "context_encoder.safetensors"
     completer = Completer(tmp_path / "model")
     assert isinstance(completer.network, ContextEncoder) and completer.network.image_px == 32
     rng = np.random.default_rng(2)

@@ -10,7 +10,7 @@ from glcic_jax.models import costs
 from glcic_jax.models.completion import CompletionNetwork, multiplications
 from glcic_jax.models.costs import completion_cost, discriminator_cost, step_costs
 from glcic_jax.models.discriminator import ContextDiscriminator
-from glcic_jax.models.layers import Conv, TransposedConv
+from glcic_jax.models.layers import Conv, Dense, TransposedConv
 
 
 def test_the_paper_s_networks_at_256_px():
@@ -41,7 +41,7 @@ def test_layers_by_the_definition():
         @nn.compact
         def __call__(self, image):
             x = Conv(5, 3, stride=2, name="conv1")(image)
-            return nn.Dense(7)(TransposedConv(2, name="conv2")(x).reshape(1, -1))
+            return Dense(7)(TransposedConv(2, name="conv2")(x).reshape(1, -1))
 
     convolution = sum(2 * 3 * 3 * 4 for _ in np.ndindex(4, 4, 5))
     # Of the 4x4 taps an output pixel of stride 2 meets 2x2, whichever its phase.
@@ -51,7 +51,7 @@ def test_layers_by_the_definition():
     )
     inner = sum(2 * 5 * 4 for _ in np.ndindex(8, 8, 2))
     assert transposed < inner  # at the border some taps meet the padding, which counts
-    found = costs._network_cost(Two(), (8, 4))
+    found = costs.network_cost(Two(), (8, 4))
     assert found == (convolution + inner + 2 * 8 * 8 * 2 * 7, convolution)
     assert found.learning == 3 * found.total - convolution
     assert found.judging == 2 * found.total
@@ -71,4 +71,4 @@ def test_beside_xla(padded):
     image, network = jnp.zeros((1, 128, 128, 16)), Plain()
     variables = network.init(jax.random.key(0), image)
     counted = jax.jit(network.apply).lower(variables, image).compile().cost_analysis()["flops"]
-    assert costs._network_cost(network, (128, 16)).total == pytest.approx(counted, rel=0.03)
+    assert costs.network_cost(network, (128, 16)).total == pytest.approx(counted, rel=0.03)

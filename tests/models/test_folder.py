@@ -10,10 +10,12 @@ import pytest
 import glcic_jax
 from glcic_jax.errors import UserError
 from glcic_jax.models import folder as model_folder
+from glcic_jax.models.card import Card, Trained
 from glcic_jax.models.completion import CompletionNetwork
 from glcic_jax.models.discriminator import ContextDiscriminator
 
 IMAGE = jnp.linspace(0, 1, 16 * 16 * 3).reshape(1, 16, 16, 3)
+TRAINED = Trained(crop_px=16, hole_px=(6, 6), hole_shares={"rectangles": 1.0})
 MASK = jnp.zeros((1, 16, 16, 1)).at[:, 4:10, 6:12].set(1)
 
 
@@ -27,7 +29,7 @@ def saved(tmp_path):
     c = completion.init(jax.random.key(0), IMAGE, MASK)
     d = discriminator.init(jax.random.key(1), IMAGE, IMAGE[:, :8, :8])
     folder = tmp_path / "model"
-    model_folder.save(folder, (completion, c), (discriminator, d), {"trained": {"crop_px": 16}})
+    model_folder.save(folder, (completion, c), (discriminator, d), Card(trained=TRAINED))
     return folder, completion, c, discriminator, d
 
 
@@ -35,7 +37,7 @@ def test_round_trip(saved):
     folder, completion, c, _discriminator, d = saved
     network, variables, card = glcic_jax.load(folder)
     np.testing.assert_array_equal(network.apply(variables, IMAGE, MASK), completion.apply(c, IMAGE, MASK))
-    assert card["trained"] == {"crop_px": 16}
+    assert card.trained == TRAINED
     assert network.mean_color == (0.1, 0.2, 0.3) and network.statistics_axis is None
     loaded, loaded_variables = model_folder.load_discriminator(folder, card)
     assert loaded.local_depth == 1
@@ -45,9 +47,9 @@ def test_round_trip(saved):
 
 def test_saving_again_replaces(saved):
     folder, completion, c, _, _ = saved
-    model_folder.save(folder, (completion, c), None, {})
+    model_folder.save(folder, (completion, c), None)
     card = model_folder.read_card(folder)
-    assert "discriminator" not in card
+    assert card.discriminator is None
     assert model_folder.load_discriminator(folder, card) is None
     assert sorted(p.name for p in folder.parent.iterdir()) == ["model"]
 
@@ -55,7 +57,7 @@ def test_saving_again_replaces(saved):
 def test_half_precision_weights_load_as_float32(saved):
     folder, completion, c, _, _ = saved
     half = jax.tree.map(lambda leaf: leaf.astype(jnp.bfloat16), c)
-    model_folder.save(folder, (completion, half), None, {})
+    model_folder.save(folder, (completion, half), None)
     _, variables, _ = glcic_jax.load(folder)
     assert all(leaf.dtype == jnp.float32 for leaf in jax.tree.leaves(variables))
 
@@ -75,8 +77,20 @@ def _rewrite(card_file, change):
         (lambda f: (f / "card.json").write_text("{"), "not a model's card"),
         (lambda f: (f / "card.json").write_text("{}"), "not a model's card"),
         (lambda f: _rewrite(f / "card.json", lambda c: c.update(format_version=99)), "install a newer"),
+        (lambda f: _rewrite(f / "card.json", lambda c: c.update(format="a" * 5000)), r"^.{,400}$"),
+        (
+            lambda f: _rewrite(f / "card.json", lambda c: c["completion"]["network"].update(output="a" * 5000)),
+            r"^.{,400}$",
+        ),
         (lambda f: _rewrite(f / "card.json", lambda c: c["completion"].pop("network")), "not a model's card"),
         (lambda f: _rewrite(f / "card.json", lambda c: c["completion"].pop("sha256")), "not a model's card"),
+        (lambda f: _rewrite(f / "card.json", lambda c: c["trained"].pop("crop_px")), r"trained\.crop_px is missing"),
+        (lambda f: _rewrite(f / "card.json", lambda c: c["trained"].update(crop_px="16")), r"trained\.crop_px is '16'"),
+        (
+            lambda f: _rewrite(f / "card.json", lambda c: c["trained"].update(hole_px=[9, 3])),
+            r"trained\.hole_px is \(9, 3\); it must be",
+        ),
+        (lambda f: _rewrite(f / "card.json", lambda c: c["completion"].update(file="../x")), "a file beside the card"),
         (
             lambda f: _rewrite(f / "card.json", lambda c: c["completion"]["network"].update(width_multiplier=1.0)),
             "does not describe the weights",

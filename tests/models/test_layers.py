@@ -1,15 +1,12 @@
 """Layers against plain NumPy and against XLA's own dilated form."""
 
-import functools
-
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from jax.sharding import PartitionSpec
 
-from glcic_jax.models.layers import Conv, Geometry, TransposedConv, convolve
-from glcic_jax.training.mesh import AXIS, make_mesh
+from glcic_jax.models.layers import Conv, InitialValues, TransposedConv, UpsampledConv
+from glcic_jax.models.transposed import convolve_transposed, differentiate_plainly
 
 
 def scattered(x: np.ndarray, kernel: np.ndarray) -> np.ndarray:
@@ -55,86 +52,87 @@ def test_gradients_of_the_transposed_convolution(float64):
         np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
 
 
-# Input (n, h, w, channels), then features, kernel, stride, dilation and padding of every kind that the networks have;
-# thin ones and small maps, where other forms are taken, odd sizes, and a batch in several chunks.
-GEOMETRIES = [
-    ((4, 13, 9, 3), 5, 3, 1, 1, 1),
-    ((3, 8, 8, 5), 7, 5, 2, 1, 2),
-    ((2, 16, 12, 70), 40, 3, 2, 1, 1),
-    ((2, 9, 11, 4), 33, 5, 2, 1, 2),
-    ((2, 16, 16, 6), 6, 3, 1, 8, 8),
-    ((2, 9, 9, 5), 8, 3, 1, 2, 0),
-    ((4, 7, 7, 4), 8, 4, 2, 1, 1),
-    ((2, 5, 6, 4), 40, 4, 2, 1, 1),
-    ((2, 4, 4, 8), 8, 1, 1, 1, 0),
-    ((3, 72, 60, 2), 3, 3, 1, 1, 1),
-]
+def test_gradients_of_the_transposed_convolution_on_gpus(float64):
+    """The form that GPUs get, on a CPU: gradients against the plain form's."""
+    rng = np.random.default_rng(6)
+    x, kernel = rng.normal(size=(2, 4, 3, 3)), rng.normal(size=(4, 4, 3, 5))
+    cotangent = jnp.asarray(rng.normal(size=(2, 8, 6, 5)))
+    plain, pull_back = jax.vjp(scattered_in_jax, jnp.asarray(x), jnp.asarray(kernel))
+    np.testing.assert_allclose(plain, scattered(x, kernel), rtol=1e-12, atol=1e-12)
+    found = differentiate_plainly(jnp.asarray(x), jnp.asarray(kernel), cotangent)
+    for a, b in zip(found, pull_back(cotangent), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-12, atol=1e-12)
 
 
-def plainly(x, kernel, geometry):
-    return jax.lax.conv_general_dilated(
-        x, kernel, (geometry.stride,) * 2, geometry.padding, rhs_dilation=(geometry.dilation,) * 2,
-        dimension_numbers=("NHWC", "HWIO", "NHWC"),
-    )  # fmt: skip
+def scattered_in_jax(x, kernel):
+    n, h, w, _ = x.shape
+    full = jnp.zeros((n, 2 * h + 2, 2 * w + 2, kernel.shape[-1]))
+    for i in range(h):
+        for j in range(w):
+            added = jnp.einsum("nc,hwco->nhwo", x[:, i, j], kernel)
+            full = full.at[:, 2 * i : 2 * i + 4, 2 * j : 2 * j + 4].add(added)
+    return full[:, 1:-1, 1:-1]
 
 
-@pytest.mark.parametrize("case", GEOMETRIES, ids=str)
-@pytest.mark.parametrize(("dtype", "tolerance"), [(np.float64, 1e-12), (np.float32, 1e-5)])
-def test_gradients_against_xla(case, dtype, tolerance):
-    """Norm-relative, of the input and of the kernel."""
-    shape, features, kernel_px, stride, dilation, pad = case
-    rng = np.random.default_rng(2)
-    with jax.enable_x64(dtype == np.float64):
-        geometry = Geometry(stride, dilation, ((pad, pad), (pad, pad)))
-        x = jnp.asarray(rng.normal(size=shape), dtype)
-        kernel = jnp.asarray(rng.normal(size=(kernel_px, kernel_px, shape[-1], features)), dtype)
-        plain, plain_gradients = jax.vjp(lambda x, kernel: plainly(x, kernel, geometry), x, kernel)
-        ours, gradients = jax.vjp(lambda x, kernel: convolve(x, kernel, geometry), x, kernel)
-        np.testing.assert_array_equal(ours, plain)
-        cotangent = jnp.asarray(rng.normal(size=plain.shape), dtype)
-        for found, expected in zip(gradients(cotangent), plain_gradients(cotangent), strict=True):
-            assert found.dtype == dtype
-            assert np.linalg.norm(found - expected) <= tolerance * np.linalg.norm(expected)
-
-
-@pytest.mark.parametrize("features", [3, 40])
-def test_gradients_of_shared_parameters_are_summed_over_devices(features):
-    """Inside shard_map a kernel that is the same everywhere gets the sum of all devices' gradients, as JAX has it."""
-    mesh = make_mesh(jax.devices()[:4])
-    rng = np.random.default_rng(3)
-    x = rng.normal(size=(8, 6, 6, 2)).astype(np.float32)
-    kernel = rng.normal(size=(3, 3, 2, features)).astype(np.float32)
-    geometry = Geometry(padding=((1, 1), (1, 1)))
-
-    def gradient(convolution, x, kernel):
-        return jax.grad(lambda kernel: jnp.sum(convolution(x, kernel, geometry) ** 2))(kernel)
-
-    share = PartitionSpec(AXIS)
-    found = jax.jit(
-        jax.shard_map(
-            functools.partial(gradient, convolve),
-            mesh=mesh,
-            in_specs=(share, PartitionSpec()),
-            out_specs=PartitionSpec(),
-        )
-    )(x, kernel)
-    np.testing.assert_allclose(found, gradient(plainly, x, kernel), rtol=1e-4)
-
-
-def test_gpus_get_plain_convolutions():
-    """The choice is made where the program is lowered to: no loop over taps but on CPUs."""
-    x, kernel = jnp.zeros((2, 8, 8, 4)), jnp.zeros((3, 3, 4, 8))
+def test_gpus_get_the_transposed_convolution_whole():
+    """One convolution over a dilated input, and gradients that XLA recognises as a strided one's; no phases."""
+    x, kernel = jnp.zeros((2, 8, 8, 4)), jnp.zeros((4, 4, 4, 8))
 
     def gradients(x, kernel):
-        return jax.grad(lambda x, k: convolve(x, k, Geometry(padding=((1, 1), (1, 1)))).sum(), (0, 1))(x, kernel)
+        return jax.grad(lambda x, k: jnp.square(convolve_transposed(x, k)).sum(), (0, 1))(x, kernel)
 
     texts = {
         platform: jax.jit(gradients).trace(x, kernel).lower(lowering_platforms=(platform,)).as_text()
         for platform in ("cpu", "cuda")
     }
-    assert "stablehlo.while" in texts["cpu"]
-    assert "stablehlo.while" not in texts["cuda"]
-    assert texts["cuda"].count("stablehlo.convolution") == 2  # both gradients; the forward's result is not needed
+    assert texts["cuda"].count("stablehlo.convolution") == 3 and "optimization_barrier" not in texts["cuda"]
+    assert texts["cuda"].count("lhs_dilate = [2, 2]") == 1 and "lhs_dilate = [2, 2]" not in texts["cpu"]
+
+
+def test_upsampled_convolution(float64):
+    """Every pixel doubled, then a plain convolution; gradients too."""
+    rng = np.random.default_rng(4)
+    x, kernel, bias = rng.normal(size=(2, 5, 7, 3)), rng.normal(size=(3, 3, 3, 6)), rng.normal(size=6)
+    layer = UpsampledConv(6)
+
+    def ours(x, kernel, bias):
+        return layer.apply({"params": {"kernel": kernel, "bias": bias}}, x)
+
+    def plain(x, kernel, bias):
+        doubled = jnp.repeat(jnp.repeat(x, 2, axis=1), 2, axis=2)
+        shape = ("NHWC", "HWIO", "NHWC")
+        convolved = jax.lax.conv_general_dilated(doubled, kernel, (1, 1), "SAME", dimension_numbers=shape)
+        return convolved + bias.reshape(1, 1, 1, 6)
+
+    found, pull_back = jax.vjp(ours, x, kernel, bias)
+    expected, plain_pull_back = jax.vjp(plain, x, kernel, bias)
+    np.testing.assert_allclose(found, expected, rtol=1e-12, atol=1e-12)
+    cotangent = jnp.asarray(rng.normal(size=found.shape))
+    for a, b in zip(pull_back(cotangent), plain_pull_back(cotangent), strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-11, atol=1e-11)
+
+
+@pytest.mark.parametrize(
+    ("name", "plain"),
+    [
+        ("torch7", jax.nn.initializers.variance_scaling(1 / 3, "fan_in", "uniform")),
+        ("he_uniform", jax.nn.initializers.he_uniform()),
+    ],
+)
+def test_uniform_initial_values_are_jax_s_own(name, plain):
+    key, shape = jax.random.key(5), (3, 3, 8, 16)
+    np.testing.assert_array_equal(InitialValues(name).kernel(72)(key, shape), plain(key, shape))
+
+
+def test_he_keeps_the_variance_of_leaky_activations():
+    """Over 30 layers of 256 values; without biases."""
+    initial = InitialValues("he", negative_slope=0.2)
+    x = np.random.default_rng(6).normal(size=(256, 256))
+    for layer in range(30):
+        x = x @ np.asarray(initial.kernel(256)(jax.random.key(layer), (256, 256)))
+        x = np.where(x > 0, x, 0.2 * x)
+    assert 0.5 < np.mean(x**2) < 2
+    assert not np.any(initial.bias(256)(jax.random.key(0), (9,)))
 
 
 @pytest.mark.parametrize(("kernel_px", "stride", "dilation"), [(5, 1, 1), (5, 2, 1), (3, 2, 1), (3, 1, 8)])

@@ -9,11 +9,11 @@ import pytest
 
 from glcic_jax.data.batch import Batch
 from glcic_jax.errors import UserError
-from glcic_jax.training.adversarial import cooperative_joint_step, deaf_joint_step
 from glcic_jax.training.mesh import check_batch_size, make_mesh
-from glcic_jax.training.step import _complete
-from tests.training.test_devices import BATCH, SIZE, STEPS, after, batches, differences, initial, problem
-from tests.training.test_step_parity import norm_relative, split_dead_biases
+from glcic_jax.training.passes import complete
+from glcic_jax.training.rival_steps import cooperative_joint_step, deaf_joint_step
+from tests.support.comparison import norm_relative, split_dead_biases
+from tests.support.steps import BATCH, SIZE, STEPS, after, batches, differences, initial, spec
 
 RIVALS = {"deaf": deaf_joint_step, "cooperative": cooperative_joint_step}
 
@@ -29,11 +29,15 @@ def parameters_differ(one, other) -> float:
 
 @pytest.mark.parametrize(
     ("stage", "count"),
-    [*((stage, 2) for stage in STEPS), *(pytest.param(stage, 4, marks=pytest.mark.long) for stage in STEPS | RIVALS)],
+    [
+        ("joint", 2),  # has both networks' passes
+        *(pytest.param(stage, 2, marks=pytest.mark.long) for stage in ("completion", "discriminator")),
+        *(pytest.param(stage, 4, marks=pytest.mark.long) for stage in STEPS | RIVALS),
+    ],
 )
 def test_microbatches_equal_devices_alone(float64, stage, count):
     """With statistics of each device alone, devices side by side and parts one after the other are the same sums."""
-    alone, made = problem(sync=False), batches(1)
+    alone, made = spec(sync=False), batches(1)
     parts = dataclasses.replace(alone, microbatches=count)
     (devices, metrics), (accumulated, found) = (
         after(setup, (STEPS | RIVALS)[stage], size, jnp.float64, made) for setup, size in ((alone, count), (parts, 1))
@@ -50,7 +54,7 @@ def test_two_microbatches_on_two_devices(float64, stage):
     share, part = BATCH // 2, BATCH // 4
     order = [device * share + m * part + i for m in (0, 1) for device in (0, 1) for i in range(part)]
     reordered = Batch(*(field[np.array(order)] for field in made))
-    setup = dataclasses.replace(problem(), microbatches=2)
+    setup = dataclasses.replace(spec(), microbatches=2)
     (two, _), (one, _) = (
         after(setup, STEPS[stage], devices, jnp.float64, [batch]) for devices, batch in ((2, made), (1, reordered))
     )
@@ -61,7 +65,7 @@ def test_two_microbatches_on_two_devices(float64, stage):
 @pytest.mark.parametrize("stage", ["completion", pytest.param("joint", marks=pytest.mark.long)])
 def test_running_statistics_move_once_a_microbatch(float64, stage):
     """In order, in one sweep: r becomes 0.9 r + 0.1 s for the statistics s of every part."""
-    setup, made = problem(), batches(1)[0]
+    setup, made = spec(), batches(1)[0]
     parts = [Batch(*(field[m * 8 : m * 8 + 8] for field in made)) for m in range(2)]
     start = initial(setup, jnp.float64).completion.batch_stats
     expected = start
@@ -72,10 +76,11 @@ def test_running_statistics_move_once_a_microbatch(float64, stage):
     assert norm_relative(accumulated.completion.batch_stats, expected) < 1e-12
 
 
-@pytest.mark.parametrize("stage", ["completion", pytest.param("joint", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("stage", ["completion", "joint"])
 def test_four_microbatches_of_24_against_a_batch_of_96(float64, stage):
     """Statistics of a part are not those of the batch: close, and equal only where all parts are alike."""
-    whole, parts = problem(), dataclasses.replace(problem(), microbatches=4)
+    whole, parts = spec(), dataclasses.replace(spec(), microbatches=4)
     drawn = batches(6)
     made = Batch(*(np.concatenate(fields) for fields in zip(*drawn, strict=True)))
     (one, loss), (four, found) = (after(setup, STEPS[stage], 1, jnp.float64, [made]) for setup in (whole, parts))
@@ -91,7 +96,7 @@ def test_four_microbatches_of_24_against_a_batch_of_96(float64, stage):
 
 @pytest.mark.parametrize("stage", ["joint"])
 def test_recomputing_changes_nothing(float64, stage):
-    setup, made = problem(), batches(1)
+    setup, made = spec(), batches(1)
     (kept, _), (recomputed, _) = (
         after(dataclasses.replace(setup, remat=remat), STEPS[stage], 2, jnp.float64, made) for remat in (False, True)
     )
@@ -101,13 +106,13 @@ def test_recomputing_changes_nothing(float64, stage):
 
 def test_recomputing_keeps_less():
     """In bytes that JAX keeps for C's gradient; compilers for CPUs merge again what is to be computed twice."""
-    setup, made = problem(sync=False), batches(1)[0]
+    setup, made = spec(sync=False), batches(1)[0]
     state = initial(setup, jnp.float32).completion
 
     def kept(remat: bool) -> int:
         def pull_back(params, image, mask):
             def paint(params):
-                return _complete(dataclasses.replace(setup, remat=remat), params, state.batch_stats, image, mask)[0]
+                return complete(dataclasses.replace(setup, remat=remat), params, state.batch_stats, image, mask)[0]
 
             return jax.vjp(paint, params)[1]
 

@@ -8,7 +8,7 @@ import jax.numpy as jnp
 import pytest
 
 from glcic_jax.training.mesh import make_mesh, map_over_mesh, put_batch, put_replicated
-from tests.training.test_devices import STEPS, batches, initial, problem
+from tests.support.steps import STEPS, batches, initial, spec
 
 _NUMBER = re.compile(r"f32\[([\d,]*)\]")
 _OTHERS = ("all-gather", "all-to-all", "collective-permute", "reduce-scatter", "collective-broadcast")
@@ -18,7 +18,7 @@ def messages(step, setup) -> list[int]:
     """Numbers in each all-reduce of the compiled step; the compiler may send several arrays in one."""
     mesh = make_mesh()
     state, batch = put_replicated(mesh, initial(setup, jnp.float32)), put_batch(mesh, batches(1)[0])
-    text = map_over_mesh(functools.partial(step, problem=setup), mesh).lower(state, batch).compile().as_text()
+    text = map_over_mesh(functools.partial(step, spec=setup), mesh).lower(state, batch).compile().as_text()
     assert not any(f" {other}(" in text or f" {other}-start(" in text for other in _OTHERS)
     lines = [line for line in text.splitlines() if re.search(r" all-reduce(-start)?\(", line)]
     results = [re.split(r" all-reduce", line.split("=", 1)[1])[0] for line in lines]
@@ -37,7 +37,7 @@ def size(tree) -> int:
 @pytest.mark.parametrize(("stage", "metrics"), [("completion", 1), ("discriminator", 5), ("joint", 9)])
 def test_messages(stage, metrics):
     """One message carries a network's gradient; each normalisation sends two sums a channel, forward and backward."""
-    setup = problem()
+    setup = spec()
     state = initial(setup, jnp.float32)
     sent = messages(STEPS[stage], setup)
     c, d = state.completion, state.discriminator
@@ -55,7 +55,7 @@ def test_messages(stage, metrics):
 @pytest.mark.parametrize("stage", ["completion"])
 def test_without_shared_statistics_little_is_left(stage):
     """The gradient, the running statistics and the metrics: three messages at most."""
-    setup = problem(sync=False)
+    setup = spec(sync=False)
     sent = messages(STEPS[stage], setup)
     c = initial(setup, jnp.float32).completion
     assert len(sent) <= 3

@@ -3,40 +3,38 @@
 import dataclasses
 import functools
 
-import flax.linen as nn
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from glcic_jax.cli.recipes import load_recipe
 from glcic_jax.data.batch import Batch
 from glcic_jax.errors import UserError
 from glcic_jax.inference.completer import Completer
 from glcic_jax.models import folder as model_folder
-from glcic_jax.models.layers import Conv, batch_norm
-from glcic_jax.training.adversarial import cooperative_joint_step, deaf_joint_step
-from glcic_jax.training.init_from import check_conventions, read_weights
-from glcic_jax.training.loop import train
-from glcic_jax.training.losses import masked_squared_error
-from glcic_jax.training.mesh import AXIS, make_mesh, map_over_mesh
-from glcic_jax.training.progress import Progress
-from glcic_jax.training.setup import build_problem, check, initial_state, stages
-from glcic_jax.training.state import he_uniform
-from tests.conftest import ROOT, photograph
-
-MEAN = (0.4, 0.5, 0.6)
+from glcic_jax.recipes import load_recipe
+from glcic_jax.run.config import OptimizerConfig
+from glcic_jax.run.init_from import check_conventions, read_weights
+from glcic_jax.run.loop import choose_step, train
+from glcic_jax.run.progress import Progress
+from glcic_jax.run.schedule import stages
+from glcic_jax.run.setup import build_specification, initial_state
+from glcic_jax.training.losses import completion_error
+from glcic_jax.training.mesh import make_mesh, map_over_mesh
+from glcic_jax.training.rival_steps import cooperative_joint_step, deaf_joint_step
+from tests.support.paths import ROOT
+from tests.support.pictures import photograph
+from tests.support.small import MEAN, SmallCompletion, SmallDiscriminator, drawn_state
+from tests.support.tiny import checked
 
 
 def recipe(name, *changes):
-    config = load_recipe(ROOT / "configs" / f"{name}.py", list(changes))
-    check(config)
-    return config
+    return checked(load_recipe(ROOT / "configs" / f"{name}.py", list(changes)))
 
 
 def shapes_of(config):
-    problem = build_problem(config, MEAN)
-    return problem, jax.eval_shape(lambda: initial_state(config, problem))
+    spec = build_specification(config, MEAN)
+    return spec, jax.eval_shape(lambda: initial_state(config, spec))
 
 
 def completion_kernels(inputs):
@@ -96,25 +94,25 @@ def test_shtamura_is_as_its_code_trains():
     config = recipe("shtamura")
     assert (config.completion_steps, config.discriminator_steps, config.joint_steps) == (10_000,) * 3
     assert config.batch_size == 16 and config.batch_size * config.completion_steps == 160_000
-    problem = build_problem(config, MEAN)
+    spec = build_specification(config, MEAN)
     image = np.random.default_rng(0).random((1, 8, 8, 3)).astype(np.float32)
     mask = np.zeros((1, 8, 8, 1), np.float32)
     mask[:, 2:5, 3:6] = 1
-    seen = np.asarray(problem.completion._network_input(image, mask))
+    seen = np.asarray(spec.completion.network_input(jnp.asarray(image), jnp.asarray(mask)))
     np.testing.assert_allclose(seen, np.where(mask > 0, -1, 2 * image - 1), atol=1e-6)
-    assert stages(config)[2].step is cooperative_joint_step
+    assert choose_step(stages(config)[2], config) is cooperative_joint_step
     # Its error is of values in [-1, 1]: alpha beside ours, of [0, 1], is a quarter.
     assert config.alpha * 4 == pytest.approx(0.0004)
 
 
 def test_tadax_is_as_its_code_trains():
     config = recipe("tadax")
-    problem = build_problem(config, MEAN)
+    spec = build_specification(config, MEAN)
     image, mask = np.full((1, 4, 4, 3), 0.75, np.float32), np.zeros((1, 4, 4, 1), np.float32)
     mask[:, 1] = 1
-    seen = np.asarray(problem.completion._network_input(image, mask))
+    seen = np.asarray(spec.completion.network_input(jnp.asarray(image), jnp.asarray(mask)))
     np.testing.assert_allclose(seen, np.where(mask > 0, 0, 0.5).repeat(3, -1), atol=1e-6)
-    assert stages(config)[2].step is deaf_joint_step and config.discriminator_steps == 0
+    assert choose_step(stages(config)[2], config) is deaf_joint_step and config.discriminator_steps == 0
     assert config.real_window_on_hole
 
 
@@ -126,7 +124,7 @@ def test_the_context_encoder_keeps_its_losses_ratio():
     mask = np.zeros((1, 128, 128, 1))
     mask[:, 32:96, 32:96] = 1
     theirs = np.mean((2 * output[:, 32:96, 32:96] - 2 * image[:, 32:96, 32:96]) ** 2)
-    ours = float(masked_squared_error(output, image, mask)[0])
+    ours = float(completion_error(*map(jnp.asarray, (output, image, mask)))[0])
     assert 0.001 / (0.999 * theirs) == pytest.approx(config.alpha / ours, rel=1e-5)
 
 
@@ -139,7 +137,7 @@ def test_the_context_encoder_keeps_its_losses_ratio():
         ("holes.rectangles.central=False", "completes one central square"),
         ("context_encoder.width_multiplier=0", "config.context_encoder.width_multiplier is 0"),
         ("adversarial=friendly", "config.adversarial is 'friendly'; it must be one of fooling, none, cooperative"),
-        ("initial_values=zeros", "config.initial_values is 'zeros'; it must be one of torch7, he_uniform"),
+        ("initial_values=zeros", "config.initial_values is 'zeros'; it must be one of torch7, he_uniform, he"),
     ],
 )
 def test_values_that_cannot_work(change, message):
@@ -154,24 +152,6 @@ TINY = (
 )  # fmt: skip
 
 
-def drawn(config, problem, seed=0):
-    """A state of random float64 numbers, without compiling the initial one; kernels U(-1/sqrt(fan_in), ...)."""
-    rng = np.random.default_rng(seed)
-
-    def draw(path, leaf):
-        names = [getattr(key, "key", getattr(key, "name", "")) for key in path]
-        if "params" not in names:
-            return np.ones(leaf.shape) if names[-1] == "var" else np.zeros(leaf.shape, leaf.dtype)
-        bound = fan_in(leaf.shape) ** -0.5 if names[-1] == "kernel" else 0.2
-        return rng.uniform(-bound, bound, leaf.shape) + (names[-1] == "scale")
-
-    return jax.tree_util.tree_map_with_path(draw, jax.eval_shape(lambda: initial_state(config, problem)))
-
-
-def fan_in(shape):
-    return shape[-1] * 16 if shape[:2] == (4, 4) else np.prod(shape[:-1])
-
-
 @pytest.fixture
 def batch():
     rng = np.random.default_rng(0)
@@ -181,48 +161,22 @@ def batch():
     return Batch(rng.random((8, 32, 32, 3)), mask, windows, windows)
 
 
-class SmallCompletion(nn.Module):
-    """One layer in C's place: the joint steps take any network, and compile in a moment."""
-
-    mean_color: tuple = MEAN
-    statistics_axis: str | None = AXIS
-
-    @nn.compact
-    def __call__(self, image, mask, train=False):
-        x = jnp.concatenate([jnp.where(mask > 0, 0, image), mask.astype(image.dtype)], -1)
-        x = Conv(4, 3, dilation=4, name="conv")(x)
-        x = nn.relu(batch_norm("norm", train, self.statistics_axis, None)(x))
-        return nn.sigmoid(Conv(3, 3, dilation=2, name="last")(x))
-
-
-class SmallDiscriminator(nn.Module):
-    """One layer each in D's place."""
-
-    statistics_axis: str | None = AXIS
-
-    @nn.compact
-    def __call__(self, image, window, train=False):
-        image, window = (Conv(4, 3, stride=2, name=name)(x) for name, x in (("global", image), ("local", window)))
-        image = nn.relu(batch_norm("norm", train, self.statistics_axis, None)(image))
-        return (3 * image.mean((1, 2, 3)) + 5 * (window**2).mean((1, 2, 3))) * 10
-
-
 def small(config):
     return dataclasses.replace(
-        build_problem(config, MEAN), completion=SmallCompletion(), discriminator=SmallDiscriminator()
+        build_specification(config, MEAN), completion=SmallCompletion(), discriminator=SmallDiscriminator()
     )
 
 
-def mapped(step, problem):
-    return map_over_mesh(functools.partial(step, problem=problem), make_mesh(jax.devices()[:1]))
+def mapped(step, spec):
+    return map_over_mesh(functools.partial(step, spec=spec), make_mesh(jax.devices()[:1]))
 
 
 def test_deaf_hears_nothing(float64, batch):
     """With another discriminator C moves just the same; D moves."""
     config = recipe("tadax", *TINY)
-    problem = small(config)
-    step = mapped(deaf_joint_step, problem)
-    state, other = drawn(config, problem), drawn(config, problem, seed=1)
+    spec = small(config)
+    step = mapped(deaf_joint_step, spec)
+    state, other = drawn_state(spec, crop_px=32), drawn_state(spec, crop_px=32, seed=1)
     one, metrics = step(jax.tree.map(np.copy, state), batch)
     two, _ = step(jax.tree.map(np.copy, state.replace(discriminator=other.discriminator)), batch)
     jax.tree.map(np.testing.assert_array_equal, one.completion, two.completion)
@@ -235,12 +189,12 @@ def test_deaf_hears_nothing(float64, batch):
 def test_cooperative_is_the_gradient_of_the_one_loss(float64, batch):
     """With plain gradient descent for Adam, a step is the gradient of the loss written down here; D's, over alpha."""
     config = recipe("shtamura", *TINY, "--config.alpha=0.5")
-    for key in ("completion_optimizer", "discriminator_optimizer"):
-        config[key] = {"name": "sgd", "learning_rate": 1.0}
-    problem = small(config)
-    state = drawn(config, problem)
-    new, metrics = mapped(cooperative_joint_step, problem)(jax.tree.map(np.copy, state), batch)
-    c, d = (network.clone(statistics_axis=None) for network in (problem.completion, problem.discriminator))
+    sgd = OptimizerConfig("sgd", {"learning_rate": 1.0})
+    config = dataclasses.replace(config, completion_optimizer=sgd, discriminator_optimizer=sgd)
+    spec = small(config)
+    state = drawn_state(spec, crop_px=32)
+    new, metrics = mapped(cooperative_joint_step, spec)(jax.tree.map(np.copy, state), batch)
+    c, d = (network.clone(statistics_axis=None) for network in (spec.completion, spec.discriminator))
 
     def loss_of(completion, discriminator):
         variables = {"params": completion, "batch_stats": state.completion.batch_stats}
@@ -270,21 +224,6 @@ def test_cooperative_is_the_gradient_of_the_one_loss(float64, batch):
     assert float(metrics["discriminator_loss"]) == pytest.approx(float(entropy))
 
 
-def test_he_uniform():
-    """Kernels as wide as Keras draws them, biases zero, the rest as it was."""
-    config = recipe("shtamura", *TINY, "--config.completion.width_multiplier=0.25")
-    state = drawn(config, build_problem(config, MEAN))
-    anew = he_uniform(state)
-    for before, after in zip(*((s.completion.params, s.discriminator.params) for s in (state, anew)), strict=True):
-        for name, layer in after.items():
-            assert not np.any(layer["bias"])
-            if "kernel" in layer:
-                bound = (6 / fan_in(layer["kernel"].shape)) ** 0.5
-                assert 0.8 * bound < np.abs(layer["kernel"]).max() <= bound
-            else:
-                np.testing.assert_array_equal(layer["scale"], before[name]["scale"])
-
-
 @pytest.mark.slow
 def test_the_context_encoder_trains_and_completes(shards, tmp_path, quiet):
     """A step and a model folder, by the loop that trains all others."""
@@ -301,5 +240,6 @@ def test_the_context_encoder_trains_and_completes(shards, tmp_path, quiet):
     assert (painted != image).any() and (painted == image)[mask[..., 0] == 0].all()
     assert list((tmp_path / "run" / "grids").iterdir())
     weights = read_weights(tmp_path / "run" / "model")
-    check_conventions(weights, config.completion)
-    assert weights.conventions == {} and model_folder.read_card(weights.path)["context_encoder"]
+    check_conventions(weights, config)
+    assert not weights.completion_conventions and not weights.discriminator_conventions
+    assert model_folder.read_card(weights.path).context_encoder

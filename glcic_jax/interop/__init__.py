@@ -1,0 +1,1 @@
+"""Exchange with other programs: their models in, ours out."""

@@ -1,0 +1,1 @@
+"""Files, locks, checksums and process settings: what every room may use."""

@@ -1,0 +1,1 @@
+"""`glcic chaos`: hits a run until it should break."""

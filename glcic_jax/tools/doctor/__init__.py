@@ -1,0 +1,1 @@
+"""`glcic doctor`: what to know before a long run."""

@@ -1,0 +1,1 @@
+"""`glcic benchmark`: speed, measured side by side."""

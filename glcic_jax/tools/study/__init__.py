@@ -1,0 +1,1 @@
+"""`glcic study`: one change at a time around a recipe."""

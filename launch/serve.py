@@ -1,0 +1,11 @@
+"""Runs `glcic serve` from a clone, installed or not: python launch/serve.py --help."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from glcic_jax.cli.main import run
+
+if __name__ == "__main__":
+    sys.exit(run("serve", sys.argv[1:]))
