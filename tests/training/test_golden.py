@@ -53,7 +53,7 @@ changed on purpose, put this in the place of GOLDEN[{stage!r}], and the reason i
 
 @pytest.mark.parametrize("stage", STEPS)
 def test_one_step(float64, stage):
-    """In float64, whose rounding no CPU and no compiler brings to the seventh digit."""
+    """In float64; only initial values are drawn in float32, whose last digit differs from one CPU to another."""
     widths = [f"--config.{network}.width_multiplier=0.0625" for network in ("completion", "discriminator")]
     sizes = [f"--config.crop_px={SIZE}", f"--config.window_px={WINDOW}", "--config.hole_px=(10, 12)"]
     spec = build_specification(checked(load_recipe(ROOT / "configs" / "places2.py", [*widths, *sizes])), MEAN)
@@ -63,7 +63,7 @@ def test_one_step(float64, stage):
     for role in ("completion", "discriminator"):
         found[f"{role} moves by"] = distance(getattr(before, role), getattr(state, role))
     found = {name: float(f"{value:.10g}") for name, value in found.items()}
-    assert found == pytest.approx(GOLDEN[stage], rel=1e-7), RENEW.format(stage=stage, found=found)
+    assert found == pytest.approx(GOLDEN[stage], rel=1e-5), RENEW.format(stage=stage, found=found)
 
 
 def distance(before, after) -> float:
