@@ -3,6 +3,7 @@
 import os
 import subprocess
 
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -100,6 +101,13 @@ def test_directives_of_the_batch_script():
     assert given["--ntasks-per-node"] == given["--gpus-per-node"]
 
 
+@pytest.mark.parametrize("version", ["1.29", "1.31"])
+def test_kubernetes_takes_the_file(version):
+    """By the schemas that it publishes, with nothing that they do not name."""
+    for resource in yaml.safe_load_all((ROOT / "launch/k8s/train.yaml").read_text()):
+        kubernetes_validate.validate(resource, version, strict=True)
+
+
 def test_the_kubernetes_job():
     service, job = yaml.safe_load_all((ROOT / "launch/k8s/train.yaml").read_text())
     spec, pod = job["spec"], job["spec"]["template"]["spec"]
@@ -118,7 +126,7 @@ def test_the_kubernetes_job():
             assert rule["onExitCodes"]["containerName"] == container["name"]
             actions |= dict.fromkeys(rule["onExitCodes"]["values"], rule["action"])
     assert actions == {2: "FailJob", 3: "FailJob", 75: "Ignore", 76: "Count"}
-    assert {"type": "DisruptionTarget"} in spec["podFailurePolicy"]["rules"][2]["onPodConditions"]
+    assert {"type": "DisruptionTarget", "status": "True"} in spec["podFailurePolicy"]["rules"][2]["onPodConditions"]
     mounts = {mount["name"] for mount in container["volumeMounts"]}
     assert mounts == {volume["name"] for volume in pod["volumes"]}
 

@@ -67,6 +67,10 @@ def join(place: Place) -> None:
     """Connects this process with the others. Raises: UserError if they cannot be reached."""
     # Orbax asks JAX's own service whether to stop, with step numbers of its own; of two who ask, one is not told.
     jax.config.update("jax_enable_preemption_service", False)
+    where = place.coordinator or f"the first host of {os.environ.get('SLURM_STEP_NODELIST', 'this SLURM job')}"
+    print(
+        f"joining the other processes at {where}", flush=True
+    )  # a host that cannot be reached is waited for in silence
     try:
         jax.distributed.initialize(
             place.coordinator,
@@ -77,8 +81,8 @@ def join(place: Place) -> None:
         )
     except (RuntimeError, ValueError) as error:
         raise UserError(
-            f"cannot join the other processes at {place.coordinator} ({str(error).splitlines()[0]}); "
-            "start all of them, with the same coordinator, within five minutes"
+            f"cannot join the other processes at {where} ({str(error).splitlines()[0]}); "
+            "start all of them, with the same coordinator, whose name every host can look up, within five minutes"
         ) from error
 
 

@@ -1,9 +1,10 @@
 """How a process finds its place among others, and agrees with them."""
 
+import jax
 import pytest
 
 from glcic_jax.errors import UserError
-from glcic_jax.run.processes import Place, all_agree, as_first_says, find_place
+from glcic_jax.run.processes import Place, all_agree, as_first_says, find_place, join
 
 
 def test_places(monkeypatch):
@@ -26,6 +27,18 @@ def test_places(monkeypatch):
     monkeypatch.delenv("GLCIC_COORDINATOR")
     monkeypatch.setenv("SLURM_PROCID", "0")
     assert find_place(None, None, None, True) == Place()
+
+
+def test_others_who_cannot_be_reached(monkeypatch, capfd):
+    def never_answers(*_, **__):
+        raise RuntimeError("DEADLINE_EXCEEDED: no answer\nand more")
+
+    monkeypatch.setattr(jax.distributed, "initialize", never_answers)
+    monkeypatch.setenv("SLURM_STEP_NODELIST", "n[1-2]")
+    for place, where in ((Place(), r"the first host of n\[1-2\]"), (Place("host:1", 1, 2), "host:1")):
+        with pytest.raises(UserError, match=rf"cannot join the other processes at {where} \(DEADLINE.*answer\); start"):
+            join(place)
+    assert "joining the other processes at the first host of n[1-2]\n" in capfd.readouterr().out
 
 
 def test_alone_one_agrees_with_oneself():
