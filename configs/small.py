@@ -4,9 +4,10 @@
     python launch/train.py --config=configs/small.py --config.data_dir=data/mine
 
 What differs from the paper, and why: docs/training.md. Data: any folder or archive of photographs. Cost: stage 1 learns
-from 12 images a second on one CPU core, so its 12,000 steps take four hours there; the model that ships had a tenth of
-that at this size (docs/results.md). To be expected: in-hole PSNR above OpenCV's Telea by half a decibel to one. For
-other sizes change crop_px, short_side_px, hole_px and window_px.
+from 12 images a second on one CPU core, so its 12,000 steps take four hours there; the model that ships had
+three fifths of that at this size (docs/results.md). To be expected: in-hole PSNR above OpenCV's Telea
+by half a decibel to one.
+For other sizes change crop_px, short_side_px, hole_px and window_px.
 """
 
 import ml_collections
