@@ -68,9 +68,8 @@ def join(place: Place) -> None:
     # Orbax asks JAX's own service whether to stop, with step numbers of its own; of two who ask, one is not told.
     jax.config.update("jax_enable_preemption_service", False)
     where = place.coordinator or f"the first host of {os.environ.get('SLURM_STEP_NODELIST', 'this SLURM job')}"
-    print(
-        f"joining the other processes at {where}", flush=True
-    )  # a host that cannot be reached is waited for in silence
+    # JAX waits for a host that it cannot reach without a word.
+    print(f"joining the other processes at {where}", flush=True)
     try:
         jax.distributed.initialize(
             place.coordinator,

@@ -2,7 +2,6 @@
 
 import csv
 import json
-import shutil
 
 import numpy as np
 import pytest
@@ -18,21 +17,8 @@ from glcic_jax.evaluation.rivals import RIVALS, telea
 from glcic_jax.models import folder as model_folder
 from glcic_jax.models.card import Card, Completing
 from glcic_jax.models.completion import CompletionNetwork
+from tests.support.benchmarks import MAKE, error
 from tests.support.networks import shaken
-
-MAKE = ["make", "--count=12", "--crop_px=48", "--hole_px=12,24"]
-
-
-@pytest.fixture(scope="module")
-def benchmark(photographs, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("evaluate") / "bench"
-    assert run("evaluate", [*MAKE, f"--images={photographs}", f"--output={folder}"]) == 0
-    return folder
-
-
-@pytest.fixture
-def copy(benchmark, tmp_path):
-    return shutil.copytree(benchmark, tmp_path / "copy")
 
 
 @pytest.fixture
@@ -43,13 +29,6 @@ def results(benchmark, tmp_path):
     for path in sorted((benchmark / "images").iterdir()):
         write_image(folder / path.name, telea(read_image(path), read_mask(benchmark / "masks" / path.name)))
     return folder
-
-
-def error(capsys, arguments):
-    assert run("evaluate", arguments) == 2
-    line = capsys.readouterr().err.strip()
-    assert "\n" not in line
-    return line
 
 
 def test_a_benchmark_is_fixed_by_its_seed(photographs, benchmark, tmp_path):
@@ -320,53 +299,3 @@ def test_results_too_good_to_be_true(benchmark, tmp_path, capsys):
     case = open_benchmark(benchmark).cases[0]
     write_image(nearly / f"{case.name}.webp", case.image)
     assert "are two results of one case" in error(capsys, [*score, f"--results={nearly}"])
-
-
-HOSTILE = {
-    "case name": lambda m: m["cases"][0].update(name="../../x"),
-    "file": lambda m: m["cases"][0].update(image="../../../etc/passwd"),
-    "absolute file": lambda m: m["cases"][0].update(mask="/etc/passwd"),
-    "twice": lambda m: m["cases"].append(m["cases"][0]),
-    "checksum": lambda m: m["cases"][0].update(image_sha256=7),
-    "share": lambda m: m["cases"][0].update(share=float("nan")),
-    "huge share": lambda m: m["cases"][0].update(share=1e999),
-    "cases": lambda m: m.update(cases={"a": 1}),
-    "case": lambda m: m.update(cases=[[]]),
-    "version": lambda m: m.update(format_version=float("inf")),
-    "format": lambda m: m.update(format=["x"]),
-    "kinds": lambda m: m.update(kinds=[1]),
-    "hole_px": lambda m: m.update(hole_px=[1]),
-    "seed": lambda m: m.update(seed=True),
-}
-
-
-@pytest.mark.parametrize("name", HOSTILE)
-def test_hostile_manifests(copy, tmp_path, capsys, name):
-    """Refused in a line that names the value; no file outside the benchmark is read or written."""
-    manifest = json.loads((copy / "manifest.json").read_text())
-    HOSTILE[name](manifest)
-    (copy / "manifest.json").write_text(json.dumps(manifest))
-    score = ["score", f"--benchmark={copy}", f"--output={tmp_path}/scores", "--rival=mean"]
-    assert "manifest.json is not a benchmark's manifest (" in error(capsys, score)
-    assert sorted(p.name for p in tmp_path.iterdir()) == ["copy"]
-
-
-def test_deep_manifests_and_links_out_of_a_benchmark(copy, tmp_path, capsys):
-    score = ["score", f"--benchmark={copy}", f"--output={tmp_path}/scores", "--rival=mean"]
-    case = open_benchmark(copy).cases[0]
-    image = copy / "images" / f"{case.name}.png"
-    image.rename(tmp_path / "outside.png")
-    image.symlink_to(tmp_path / "outside.png")
-    assert "is a link out of the benchmark's folder" in error(capsys, score)
-    (copy / "manifest.json").write_text("[" * 100_000)
-    assert "it is nested too deeply" in error(capsys, score)
-
-
-def test_hostile_scores(benchmark, tmp_path, capsys):
-    scores = tmp_path / "scores"
-    assert run("evaluate", ["score", f"--benchmark={benchmark}", f"--output={scores}", "--rival=mean"]) == 0
-    report = json.loads((scores / "scores.json").read_text())
-    report["summary"][0]["method"] = "../../elsewhere"
-    (scores / "scores.json").write_text(json.dumps(report))
-    capsys.readouterr()
-    assert "a method is called '../../elsewhere'" in error(capsys, ["figure", f"--scores={scores}", "--output=x"])
