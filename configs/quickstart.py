@@ -4,7 +4,7 @@
 
 Data: the natural photographs inside the scikit-image wheel; the command cuts them into tiles and prepares them. It
 starts from the weights that ship, which shows more in its minutes than starting from nothing would; for that, give
---config.init_from= (empty). Cost: about six minutes on two cores. To be expected: docs/results.md.
+--config.init_from= (empty). Cost: about five minutes on two cores. To be expected: docs/results.md.
 """
 
 import ml_collections
