@@ -79,18 +79,18 @@ ALARMS = (
         (3,),
         lambda v: v["output_gradient_adversarial"] < 0.01 * v["output_gradient_squared_error"],
         lambda v: (
-            "its gradient at C's output is below a hundredth of the squared error's; raise config.alpha, or use "
+            "its gradient at C's output is below a hundredth of the error's; raise config.alpha, or use "
             "config.balance_gradients_steps"
         ),
         fooling=True,
     ),
     Alarm(
-        "the discriminator drowns the squared error",
+        "the discriminator drowns the error",
         ("output_gradient_squared_error", "output_gradient_adversarial"),
         (3,),
         lambda v: v["output_gradient_adversarial"] > 2 * v["output_gradient_squared_error"],
         lambda v: (
-            "its gradient at C's output is more than twice the squared error's; lower config.alpha, or hold the two at "
+            "its gradient at C's output is more than twice the error's; lower config.alpha, or hold the two at "
             "a ratio (config.adversarial_ratio)"
         ),
     ),

@@ -13,7 +13,7 @@ from rich.text import Text
 from glcic_jax.run.schedule import Stage
 
 _SHORT = {
-    "completion_loss": "C squared error",
+    "completion_loss": "C error",
     "adversarial_loss": "C adversarial",
     "discriminator_loss": "D",
     "accuracy_real": "D right on real",

@@ -22,14 +22,14 @@ _GRID_PX = 1100
 
 # Title, whether the axis is logarithmic, and figures with their names; a plot without any is left out.
 _PLOTS: tuple[tuple[str, bool, dict[str, str]], ...] = (
-    ("C's squared error", True, {"completion_loss": "squared error"}),
+    ("C's error, as its loss counts it", True, {"completion_loss": "error"}),
     ("adversarial losses", False, {"discriminator_loss": "D", "adversarial_loss": "C"}),
     ("D is right", False, {"accuracy_real": "on real", "accuracy_completed": "on completed"}),
     ("D's mean logits", False, {"logit_real": "real", "logit_completed": "completed"}),
     (
         "gradients at C's output (norms)",
         True,
-        {"output_gradient_squared_error": "squared error", "output_gradient_adversarial": "adversarial x alpha"},
+        {"output_gradient_squared_error": "error", "output_gradient_adversarial": "adversarial x alpha"},
     ),
     (
         "D is right on held-out images",

@@ -22,7 +22,7 @@ CASES = [
         "the discriminator is saturated since step 60: its logits lie 24 apart",
     ),
     ({"output_gradient_adversarial": 1e-6}, "C hardly learns from the discriminator since step 60"),
-    ({"output_gradient_adversarial": 5e-4}, "the discriminator drowns the squared error since step 60"),
+    ({"output_gradient_adversarial": 5e-4}, "the discriminator drowns the error since step 60"),
     ({"hole_contrast": 0.04}, "completions are flat since step 60: inside holes their colours vary 4%"),
     ({"hole_grid": 0.4}, "completions show a grid since step 60: 40% of their fine detail"),
     ({"hole_clipped": 0.5}, "completions are clipped since step 60: 50% of their values"),

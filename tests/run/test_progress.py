@@ -9,7 +9,7 @@ from glcic_jax.run.schedule import Stage
 
 STAGE = Stage(3, "joint", 10, 30)
 VALUES = {"accuracy_completed": 0.25, "accuracy_real": 0.75, "completion_loss": 0.0123456, "images_per_second": 80.0}
-FIGURES = "C squared error 0.01235, D right on real 0.75, D right on completed 0.25, images/s 80"
+FIGURES = "C error 0.01235, D right on real 0.75, D right on completed 0.25, images/s 80"
 
 
 def shown(terminal: bool) -> str:
@@ -32,4 +32,4 @@ def test_a_log_has_plain_lines():
 
 def test_a_terminal_has_a_live_line():
     text = shown(terminal=True)
-    assert "10/20" in text and FIGURES in text and "step 20: C squared error" not in text
+    assert "10/20" in text and FIGURES in text and "step 20: C error" not in text
