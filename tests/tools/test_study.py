@@ -10,6 +10,7 @@ from PIL import Image
 
 import glcic_jax.tools.single_run
 from glcic_jax.cli.main import run
+from glcic_jax.recipes import load_recipe, recipe_path
 from glcic_jax.run.loop import Stopped
 from glcic_jax.system.lock import locked
 from glcic_jax.tools.study.results import student_mean
@@ -49,12 +50,27 @@ def trained(monkeypatch):
 
 
 def test_one_change_at_a_time():
-    """Eight cells; each but the first and the last changes one thing, the last all of them."""
-    changes = [frozenset(change) for change in VARIANTS.values()]
-    assert len(changes) == 8 and changes[0] == frozenset()
-    assert all(len(change) == 1 for change in changes[1:-1]) and len(changes[-1]) == 5
+    """Cells change one thing each, but for the first, which changes none, and the combinations of a group's changes."""
+    names, changes = list(VARIANTS), [frozenset(change) for change in VARIANTS.values()]
+    article, small = names.index("article"), names.index("small budgets")
+    assert changes[0] == frozenset() and small == len(names) - 1
+    for group in (changes[1:article], changes[article + 1 : small]):
+        assert all(len(change) == 1 for change in group) and len(frozenset().union(*group)) == len(group) > 4
     deaf = VARIANTS["C deaf to D"][0]
-    assert changes[-1] == frozenset().union(*changes[1:-1]) - {deaf}
+    assert changes[article] == frozenset().union(*changes[1:article]) - {deaf}
+    assert changes[small] == frozenset().union(*changes[article + 1 : small])
+
+
+def test_the_cell_of_small_budgets_has_that_recipe_s_values():
+    """What it changes in the paper's recipe is what small has there; the half-life goes by the budget."""
+    cell, recipe = (load_recipe(recipe_path(name), []) for name in ("study", "small"))
+    for change in VARIANTS["small budgets"]:
+        change(cell)
+    for key in ("normalization", "residual", "output"):
+        assert cell.completion[key] == recipe.completion[key]
+    keys = ("initial_values", "loss", "loss_over", "optimizer", "schedule", "clip_norm")
+    for key in (key if key == "initial_values" else f"completion_{key}" for key in keys):
+        assert cell.to_dict()[key] == recipe.to_dict()[key]
 
 
 def test_all_runs_then_a_table(trained, tmp_path, monkeypatch, capsys):

@@ -39,6 +39,31 @@ def _help_discriminator(config: ConfigDict) -> None:
     config.adversarial = "cooperative"
 
 
+def _leave_out_normalization(config: ConfigDict) -> None:
+    config.completion.normalization, config.initial_values = "none", "he"
+
+
+def _add_to_input(config: ConfigDict) -> None:
+    config.completion.residual = True
+
+
+def _use_adam_with_cosine(config: ConfigDict) -> None:
+    config.completion_optimizer = {"name": "adam", "learning_rate": 1e-3}
+    config.completion_schedule, config.completion_clip_norm = "cosine", 1.0
+
+
+def _average_weights(config: ConfigDict) -> None:
+    config.completion_average_half_life_samples = 2_000
+
+
+def _use_absolute_error(config: ConfigDict) -> None:
+    config.completion_loss, config.completion_loss_over = "absolute", "hole"
+
+
+def _use_linear_output(config: ConfigDict) -> None:
+    config.completion.output = "linear"
+
+
 VARIANTS: dict[str, tuple[Callable[[ConfigDict], None], ...]] = {
     "paper": (),
     "leaky ReLU": (_use_leaky_relu,),
@@ -48,8 +73,23 @@ VARIANTS: dict[str, tuple[Callable[[ConfigDict], None], ...]] = {
     "C deaf to D": (_ignore_discriminator,),
     "C helps D": (_help_discriminator,),
     "article": (_use_leaky_relu, _use_tanh, _fill_with_black, _use_adam, _help_discriminator),
+    "no normalisation": (_leave_out_normalization,),
+    "residual": (_add_to_input,),
+    "Adam with cosine": (_use_adam_with_cosine,),
+    "average": (_average_weights,),
+    "absolute error": (_use_absolute_error,),
+    "linear output": (_use_linear_output,),
+    "small budgets": (
+        _leave_out_normalization,
+        _add_to_input,
+        _use_adam_with_cosine,
+        _average_weights,
+        _use_absolute_error,
+        _use_linear_output,
+    ),
 }
-"""What each changes in the paper's recipe; the last is the Qiita article's combination."""
+"""What each changes in the paper's recipe. "article" is the Qiita article's combination of those before it, "small
+budgets" the recipe small's of those after it."""
 
 
 class Budget(NamedTuple):
