@@ -23,7 +23,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.seed = 0  # fixes initial weights and data order
     config.data_dir = "data/places2"  # what `prepare` wrote
     config.max_damaged_share = 0.01  # records that cannot be read are replaced by others, until there are more
-    config.init_from = ""  # a model folder or checkpoint to start from; "" starts from random weights
+    config.init_from = ""  # a model folder, a checkpoint, or open128, which ships; "": random weights
 
     # The three stages (paper, section 4). Any may have 0 steps.
     config.batch_size = 96  # over all devices

@@ -29,8 +29,4 @@ def get_config() -> ml_collections.ConfigDict:
     config.validate_every_steps = 100
     config.validation_samples = 64
     config.checkpoint_every_steps = 200
-    config.data_licence = (
-        "photographs inside the scikit-image wheel: astronaut, chelsea, coffee and rocket are public domain or CC0; "
-        "motorcycle is of the Middlebury 2014 stereo set, which states no licence"
-    )
     return config

@@ -14,7 +14,7 @@ from inference_pictures import photograph
 from glcic_jax.data.images import contact_sheet, write_image
 from glcic_jax.inference.completer import Completer
 from glcic_jax.inference.masks import draw_overlay
-from glcic_jax.inference.shipped import shipped_model
+from glcic_jax.models.shipped import shipped_model
 
 WIDTH_PX = 380
 """Of each picture, so that all have one size."""

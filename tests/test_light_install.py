@@ -9,7 +9,7 @@ import tomllib
 import numpy as np
 
 from glcic_jax.data.images import read_image, write_image
-from glcic_jax.inference.shipped import shipped_model
+from glcic_jax.models.shipped import shipped_model
 from glcic_jax.system.packages import describe_missing_package
 from tests.support.paths import ROOT
 from tests.support.pictures import photograph

@@ -1,10 +1,12 @@
 """The recipes hold what they promise."""
 
 import re
+from pathlib import Path
 
 import pytest
 
 from glcic_jax.errors import UserError
+from glcic_jax.models.shipped import shipped_model
 from glcic_jax.recipes import load_recipe, recipe_path
 from glcic_jax.run.setup import build_specification
 from tests.support.paths import ROOT
@@ -123,6 +125,15 @@ def test_a_recipe_in_the_home_folder(tmp_path, monkeypatch):
     (tmp_path / "mine.py").write_text((ROOT / "configs" / "places2.py").read_text())
     config = checked(load_recipe(recipe_path("~/mine.py"), ["--config.data_dir=~/data", "--config.init_from=~/model"]))
     assert config.data_folder == tmp_path / "data" and config.weights_path == tmp_path / "model"
+
+
+def test_the_model_that_ships_by_name(tmp_path, monkeypatch):
+    """A folder of that name comes first."""
+    monkeypatch.chdir(tmp_path)
+    config = checked(load_recipe(recipe_path("small"), ["--config.init_from=open128"]))
+    assert config.weights_path == shipped_model()
+    (tmp_path / "open128").mkdir()
+    assert config.weights_path == Path("open128")
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from glcic_jax.inference.encoding import FORMATS
 from glcic_jax.inference.files import plan_many, plan_one
 from glcic_jax.inference.masks import HoleSource, parse_color, parse_labels, parse_rectangle
 from glcic_jax.inference.search import find_images, is_folder_or_pattern, leave_out_masks
-from glcic_jax.inference.shipped import licence_note, shipped_model
+from glcic_jax.models.shipped import licence_note, shipped_model
 from glcic_jax.system.paths import user_path, user_pattern
 
 _EXAMPLES = """

@@ -1,4 +1,4 @@
-"""`publish`: turns a run's model into a small folder to hand on: C alone, in half precision, with a complete card."""
+"""`publish`: turns a run's model into a small folder to hand on: in half precision, with a complete card."""
 
 import argparse
 
@@ -18,6 +18,7 @@ def main(arguments: list[str]) -> int:
     add("--scores", type=user_path, help="folder that evaluate score has written, with this model as its first method")
     add("--attribution", type=user_path, help="file that names who made the photographs; it travels with the weights")
     add("--blend", action="store_true", help="its results are blended unless somebody asks for something else")
+    add("--with_discriminator", action="store_true", help="D too, so that others can go on with stage 3")
     options = parser.parse_args(arguments)
 
     from glcic_jax.tools.publish import publish
@@ -32,5 +33,6 @@ def main(arguments: list[str]) -> int:
         scores=options.scores,
         attribution=options.attribution,
         blend=options.blend,
+        with_discriminator=options.with_discriminator,
     )
     return 0

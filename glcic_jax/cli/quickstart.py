@@ -18,10 +18,12 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--workdir", type=user_path, default=Path("runs/quickstart"), help="default: %(default)s")
     options, overrides = parser.parse_known_args(arguments)
 
-    from glcic_jax.inference.shipped import shipped_model
+    from glcic_jax.models.shipped import shipped_model
     from glcic_jax.run.config import Config
-    from glcic_jax.tools.quickstart import run_quickstart
+    from glcic_jax.tools.quickstart import TERMS, run_quickstart
 
-    places = [f"--config.data_dir={options.workdir / 'shards'}", f"--config.init_from={shipped_model()}"]
-    config = Config.from_config_dict(load_recipe(recipe_path("quickstart"), [*places, *overrides]))
+    own = {"data_dir": options.workdir / "shards", "init_from": shipped_model(), "data_licence": TERMS}
+    config = Config.from_config_dict(
+        load_recipe(recipe_path("quickstart"), [*(f"--config.{key}={value}" for key, value in own.items()), *overrides])
+    )
     return run_quickstart(config, options.workdir)

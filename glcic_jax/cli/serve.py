@@ -7,7 +7,7 @@ from pathlib import Path
 
 from glcic_jax.errors import UserError
 from glcic_jax.exit_codes import ExitCode
-from glcic_jax.inference.shipped import licence_note, shipped_model
+from glcic_jax.models.shipped import licence_note, shipped_model
 from glcic_jax.system.packages import require_extra
 
 

@@ -116,7 +116,7 @@ def _train(
         return ExitCode.STOPPED
     console.print(
         f"done. The model is {workdir}/model; complete a photograph with:\n"
-        f"  python launch/complete.py PHOTO.jpg --mask=MASK.png --model={workdir}/model",
+        f"  glcic complete PHOTO.jpg --mask=MASK.png --model={workdir}/model",
         highlight=False,
         markup=False,
         soft_wrap=True,

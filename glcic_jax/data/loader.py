@@ -53,11 +53,16 @@ def training_samples(
 
 
 def fixed_samples(reader: Reader, *, count: int, short_side_px: int, crop_px: int, draw_hole: DrawHole) -> Batch:
-    """The first `count` records of a validation set, cropped at the centre, each with a hole that never changes."""
+    """`count` crops of a validation set, each with a hole; neither ever changes.
+
+    Of the first `count` records the centres; where there are fewer, they come again, cropped elsewhere.
+    """
     samples = []
-    for index in range(min(count, len(reader))):
-        image = crop(reader.read(index, short_side_px), short_side_px, crop_px, (0.5, 0.5))
-        mask, window = draw_hole(np.random.default_rng(index))
+    for index in range(count):
+        rng = np.random.default_rng(index)
+        mask, window = draw_hole(rng)
+        place = (0.5, 0.5) if index < len(reader) else tuple(rng.random(2))
+        image = crop(reader.read(index % len(reader), short_side_px), short_side_px, crop_px, place)
         samples.append(Batch(image, mask, window, window))
     return stack(samples)
 

@@ -18,6 +18,7 @@ from glcic_jax.models.completion import STRIDE_PX
 from glcic_jax.models.context_encoder import REDUCTION
 from glcic_jax.models.discriminator import BRANCH_CHANNELS
 from glcic_jax.models.layers import INITIAL_VALUES
+from glcic_jax.models.shipped import FOLDER, shipped_model
 from glcic_jax.run.rules import AT_LEAST_1, COUNTS, NOT_NEGATIVE, PIXELS, SHARE, Rule, is_pair, one_of, parse
 from glcic_jax.system.paths import user_path
 from glcic_jax.training.optimizers import SCHEDULES
@@ -217,8 +218,11 @@ class Config:
 
     @property
     def weights_path(self) -> Path | None:
-        """`init_from`; None for random weights. Raises: UserError."""
-        return user_path(self.init_from) if self.init_from else None
+        """`init_from`, also by the name of the model that ships; None for random weights. Raises: UserError."""
+        if not self.init_from:
+            return None
+        path = user_path(self.init_from)
+        return shipped_model() if self.init_from == FOLDER.name and not path.exists() else path
 
     @classmethod
     def from_config_dict(cls, recipe: ml_collections.ConfigDict) -> Self:

@@ -53,6 +53,11 @@ class Dataset:
             process_count=jax.process_count(),
         )
 
+    @property
+    def validation_photographs(self) -> int:
+        """How many the split "val" has, 0 if there is no such split."""
+        return self.manifest.splits["val"].count if "val" in self.manifest.splits else 0
+
     def validation_samples(self, config: Config) -> Batch | None:
         """Fixed samples of the split "val"; None if there is no such split."""
         if "val" not in self.manifest.splits:

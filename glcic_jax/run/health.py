@@ -79,8 +79,8 @@ ALARMS = (
         (3,),
         lambda v: v["output_gradient_adversarial"] < 0.01 * v["output_gradient_squared_error"],
         lambda v: (
-            "its gradient at C's output is below a hundredth of the error's; raise config.alpha, or use "
-            "config.balance_gradients_steps"
+            "its gradient at C's output is below a hundredth of the error's; hold the two at a ratio "
+            "(config.adversarial_ratio), or raise config.alpha"
         ),
         fooling=True,
     ),

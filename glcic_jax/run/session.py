@@ -34,6 +34,8 @@ from glcic_jax.training.specification import TrainingSpecification
 from glcic_jax.training.state import TrainState
 
 ShouldStop = Callable[[int], bool]
+FEW_PHOTOGRAPHS = 10
+"""Scores on fewer of them are said to be of little worth."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
@@ -164,5 +166,10 @@ def _open_validation(
     if samples is None:
         progress.say(f"{dataset.folder} has no split 'val': training goes on without validation scores and grids")
         return None
+    if (photographs := dataset.validation_photographs) < FEW_PHOTOGRAPHS:
+        progress.say(
+            f"only {photographs} photograph(s) to validate on, shown with many holes: PSNR will say little about "
+            "others; --val_fraction of prepare sets more apart"
+        )
     judges = functools.partial(judge_held_out, spec)
     return Validation(spec.completion, samples, config.batch_size, config.grid_samples, mesh, judges)

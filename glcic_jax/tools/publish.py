@@ -1,4 +1,4 @@
-"""A run's model as a small folder to hand on: C alone, in half precision, with a complete card."""
+"""A run's model as a small folder to hand on: in half precision, with a complete card."""
 
 import dataclasses
 import json
@@ -10,6 +10,7 @@ from glcic_jax.errors import UserError
 from glcic_jax.evaluation.report import JSON
 from glcic_jax.models import folder as model_folder
 from glcic_jax.models.card import Card, Completing, Published
+from glcic_jax.models.protocols import Discriminator, Variables
 from glcic_jax.system.units import format_bytes
 
 PUBLISHED_METRICS = ("l1", "psnr", "ssim")
@@ -26,6 +27,7 @@ def publish(
     scores: Path | None,
     blend: bool,
     attribution: Path | None,
+    with_discriminator: bool = False,
 ) -> None:
     """Writes the folder and says how large it is.
 
@@ -39,6 +41,7 @@ def publish(
         scores: folder that `evaluate score` has written.
         blend: whether its results are blended unless somebody asks for something else.
         attribution: file that names who made the photographs; a copy goes beside the weights.
+        with_discriminator: D too, which others need to go on with stage 3.
 
     Raises: UserError if the model is not from a run, or the scores or the attribution cannot be read.
 
@@ -48,10 +51,7 @@ def publish(
     if trained is None or provenance is None or licences is None:
         missing = [name for name in ("trained", "provenance", "licences") if getattr(card, name) is None]
         raise UserError(f"the card of {model} has no {', '.join(missing)}; give a run's folder")
-    try:
-        makers = attribution.read_bytes() if attribution else None
-    except OSError as error:
-        raise UserError(f"{attribution} cannot be read ({error.strerror}); give the list of who made what") from error
+    makers = _read_makers(attribution) if attribution else None
     published = Published(
         data=data,
         steps=trained.steps,
@@ -69,11 +69,27 @@ def publish(
         published=published,
         completing=Completing(blend=blend),
     )
-    model_folder.save(output, (network, model_folder.to_half(variables)), None, about)
+    judge = _read_discriminator(model, card) if with_discriminator else None
+    model_folder.save(output, (network, model_folder.to_half(variables)), judge, about)
     if attribution and makers is not None:
         (output / attribution.name).write_bytes(makers)
     written = sum(file.stat().st_size for file in output.iterdir())
     Console().print(f"wrote {output}, {format_bytes(written)}", highlight=False, markup=False, soft_wrap=True)
+
+
+def _read_makers(attribution: Path) -> bytes:
+    """Who made the photographs, as the file has it."""
+    try:
+        return attribution.read_bytes()
+    except OSError as error:
+        raise UserError(f"{attribution} cannot be read ({error.strerror}); give the list of who made what") from error
+
+
+def _read_discriminator(model: Path, card: Card) -> tuple[Discriminator, Variables]:
+    """D in half precision."""
+    if (judge := model_folder.load_discriminator(model, card)) is None:
+        raise UserError(f"{model} has no discriminator; leave out --with_discriminator")
+    return judge[0], model_folder.to_half(judge[1])
 
 
 def _read_scores(folder: Path) -> dict[str, object]:

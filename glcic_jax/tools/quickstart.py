@@ -20,6 +20,10 @@ from glcic_jax.tools.single_run import train_alone
 
 # The natural colour photographs of the wheel; of the stereo pair one picture only, since the other shows it again.
 PHOTOGRAPHS = ("astronaut.png", "chelsea.png", "coffee.png", "motorcycle_left.png", "rocket.jpg")
+TERMS = (
+    "photographs inside the scikit-image wheel: astronaut, chelsea, coffee and rocket are public domain or CC0; "
+    "motorcycle is of the Middlebury 2014 stereo set, which states no licence"
+)
 SHORT_SIDE_PX = 256
 TILE_PX = 128
 STRIDE_PX = 32  # of overlapping training tiles

@@ -13,10 +13,10 @@ from PIL import Image
 from glcic_jax.cli.main import run
 from glcic_jax.data.images import read_image, write_image
 from glcic_jax.inference.record import RECORD
-from glcic_jax.inference.shipped import shipped_model
 from glcic_jax.models import folder as model_folder
 from glcic_jax.models.card import Card, Trained
 from glcic_jax.models.completion import CompletionNetwork
+from glcic_jax.models.shipped import shipped_model
 from tests.support.networks import shaken
 from tests.support.paths import ROOT
 from tests.support.pictures import photograph

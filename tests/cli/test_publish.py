@@ -2,6 +2,8 @@
 
 import json
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 
@@ -9,10 +11,11 @@ import glcic_jax
 from glcic_jax.cli.main import run
 from glcic_jax.data.images import read_image, write_image
 from glcic_jax.errors import UserError
-from glcic_jax.inference.shipped import licence_note, shipped_model
 from glcic_jax.models import folder as model_folder
 from glcic_jax.models.card import Card, Licences, Provenance, Trained
 from glcic_jax.models.completion import CompletionNetwork
+from glcic_jax.models.discriminator import ContextDiscriminator
+from glcic_jax.models.shipped import licence_note, shipped_model
 from tests.support.networks import shaken
 from tests.support.pictures import photograph
 
@@ -56,6 +59,21 @@ def test_half_the_size_and_a_card(published):
     mask[:, 8:20, 8:20] = 1
     a, b = (network.apply(v, image, mask) for v in (variables, exact))
     assert 0 < np.abs(a - b).max() < 0.02
+
+
+def test_with_the_discriminator(published, tmp_path, capsys):
+    """For those who go on with stage 3; a run without one says so."""
+    arguments = [f"--workdir={tmp_path}/run", f"--output={tmp_path}/both", "--with_discriminator", *WORDS]
+    assert run("publish", arguments) == 2
+    assert "model has no discriminator" in capsys.readouterr().err
+    network = CompletionNetwork(width_multiplier=0.03125)
+    judge = ContextDiscriminator(width_multiplier=0.03125, normalization="none", patch_logits=True)
+    image = jnp.full((1, 32, 32, 3), 0.3)
+    judging = judge.init(jax.random.key(0), image, image)
+    model_folder.save(tmp_path / "run" / "model", (network, shaken(network)), (judge, dict(judging)), CARD)
+    assert run("publish", arguments) == 0
+    found, variables = model_folder.load_discriminator(tmp_path / "both", model_folder.read_card(tmp_path / "both"))
+    np.testing.assert_allclose(found.apply(variables, image, image), judge.apply(judging, image, image), atol=2e-3)
 
 
 def test_complete_without_a_model(published, tmp_path, monkeypatch, capsys):

@@ -111,7 +111,16 @@ def test_fixed_samples_never_change(records):
     first, second = (fixed_samples(records) for _ in range(2))
     assert equal(first, second)
     assert len(first.image) == 4
-    assert len(fixed_samples(records, count=99).image) == 10
+
+
+def test_few_records_come_again_elsewhere_and_with_other_holes(records):
+    """So that a handful of photographs still gives as many validation samples as were asked for."""
+    once, often = (fixed_samples(records, count=count) for count in (10, 40))
+    assert len(often.image) == 40 and equal(Batch(*(field[:10] for field in often)), once)
+    assert len({mask.tobytes() for mask in often.mask}) > 20
+    for record in range(10):
+        crops = {often.image[index].tobytes() for index in range(record, 40, 10)}
+        assert len(crops) > 1
 
 
 def test_holes_are_the_recipes(records):

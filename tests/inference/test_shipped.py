@@ -3,8 +3,8 @@
 import numpy as np
 
 from glcic_jax.inference.completer import Completer
-from glcic_jax.inference.shipped import licence_note, shipped_model
 from glcic_jax.models.folder import read_card
+from glcic_jax.models.shipped import licence_note, shipped_model
 from tests.support.pictures import photograph
 
 

@@ -8,12 +8,12 @@ import pytest
 
 from glcic_jax.cli.main import run
 from glcic_jax.inference.completer import Completer
-from glcic_jax.inference.shipped import shipped_model
 from glcic_jax.interop.onnx.model import build_model
 from glcic_jax.models import folder as model_folder
 from glcic_jax.models.card import Card, Licences, card_from_json
 from glcic_jax.models.completion import CompletionNetwork
 from glcic_jax.models.context_encoder import ContextEncoder
+from glcic_jax.models.shipped import shipped_model
 from tests.support.networks import OPTIONS, calm, shaken
 
 onnx = pytest.importorskip("onnx")

@@ -9,7 +9,7 @@ from PIL import Image
 
 from glcic_jax.cli.main import run
 from glcic_jax.data.images import read_image, write_image
-from glcic_jax.inference.shipped import shipped_model
+from glcic_jax.models.shipped import shipped_model
 from glcic_jax.serve.guard import Access
 from glcic_jax.serve.limits import Limits
 from tests.support.browser import chromium, fetch_axe

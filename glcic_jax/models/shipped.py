@@ -6,6 +6,7 @@ from pathlib import Path
 from glcic_jax.errors import UserError
 
 FOLDER = Path(__file__).parents[1] / "pretrained" / "open128"
+"""Its name, where a path is asked for, means this folder too."""
 
 
 def shipped_model(folder: Path = FOLDER) -> Path:
