@@ -44,6 +44,13 @@ def test_whether_the_gpu_is_used(platforms, signs, environment, status, words):
     assert bool(check.advice) == (status is not Status.OK)
 
 
+def test_a_busy_machine():
+    """Times that are measured beside other programs say little; a machine that nobody uses is not worth a line."""
+    (check,) = machine.check_load(19.6, 2)
+    assert check.status is Status.WARNING and check.result == "20 threads of other programs want 2 cores"
+    assert not [*machine.check_load(0.9, 2), *machine.check_load(3.0, 8)]
+
+
 def test_the_way_out_of_a_fall_back(monkeypatch):
     """JAX without CUDA, and JAX with it that cannot use it, need different things."""
     monkeypatch.setattr(machine, "installed_version", lambda package: None)

@@ -56,6 +56,8 @@ class Doctor:
     def check_machine(self) -> Iterator[Check]:
         """Versions, devices, GPU, memory, all-reduce."""
         yield from machine.check_versions()
+        if hasattr(os, "getloadavg"):
+            yield from machine.check_load(os.getloadavg()[0], os.cpu_count() or 1)
         yield from run_check("devices", self._check_devices)
         if self._devices:
             yield from run_check("all-reduce", lambda: [machine.check_all_reduce(self._devices)])

@@ -44,6 +44,23 @@ def check_versions() -> Iterator[Check]:
     )
 
 
+def check_load(waiting: float, cores: int) -> Iterator[Check]:
+    """Whether other programs want the cores that the steps are about to be measured on.
+
+    Args:
+        waiting: how many threads ran or waited for a core, on average over the last minute.
+        cores: how many there are.
+
+    """
+    if waiting > max(1, cores / 2):
+        yield Check(
+            Status.WARNING,
+            "load",
+            f"{waiting:.0f} threads of other programs want {cores} cores",
+            "times measured below are too long; look again when they are done",
+        )
+
+
 def find_nvidia_signs(root: Path = Path("/")) -> list[str]:
     """Signs of an NVIDIA GPU in this machine, whether JAX sees it or not."""
     signs = [f"/{path}" for path in ("proc/driver/nvidia", "dev/nvidia0") if (root / path).exists()]
