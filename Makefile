@@ -52,6 +52,7 @@ docs-serve: $(VENV)/docs-ready  ## the site while you write, on http://127.0.0.1
 
 # Of one commit always the same bytes: files carry the commit's time.
 dist: $(VENV)/dist-ready  ## wheel and source archive, into dist/, checked
+	@test -z "$$(git status --porcelain)" || { git status --short; echo "these are in no commit: commit or remove them"; exit 1; }
 	rm -rf dist
 	SOURCE_DATE_EPOCH=$$(git log -1 --format=%ct) $(BIN)/python -m build
 	$(BIN)/python -m twine check --strict dist/*

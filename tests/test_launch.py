@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from glcic_jax.data.images import read_image, write_image
+from glcic_jax.version import __version__
 from tests.support.launching import ENVIRONMENT, TINY_TRAINING, fails, launch
 from tests.support.paths import ROOT
 from tests.support.pictures import photograph
@@ -221,6 +222,14 @@ def test_quickstart(tmp_path):
     border = {name: int(x) for name, _, x in names["val"]}
     assert len(border) == 5 and len(names["train"]) > 50
     assert all(int(x) + 128 <= border[name] for name, _, x in names["train"])
+
+
+def test_the_version():
+    told = subprocess.run(
+        [sys.executable, "-c", "from glcic_jax.cli.main import main; main()", "--version"],
+        cwd=ROOT, capture_output=True, text=True, timeout=60, check=True,
+    )  # fmt: skip
+    assert told.stdout == f"glcic-jax {__version__}\n"
 
 
 def test_help_names_the_commands():

@@ -9,6 +9,7 @@ from glcic_jax.errors import UserError
 from glcic_jax.exit_codes import ExitCode
 from glcic_jax.system.memory import describe_out_of_memory
 from glcic_jax.system.packages import describe_missing_package
+from glcic_jax.version import __version__
 
 COMMANDS = {
     "prepare": "photographs into shards",
@@ -41,7 +42,11 @@ def main() -> int:
         print("usage: glcic COMMAND [--help] ...\n")
         for name, purpose in COMMANDS.items():
             print(f"  {name:<12}{purpose}")
+        print("\n  --version   which one this is")
         return ExitCode.DONE if len(sys.argv) > 1 else ExitCode.USER_ERROR
+    if sys.argv[1] == "--version":
+        print(f"glcic-jax {__version__}")
+        return ExitCode.DONE
     return run(sys.argv[1], sys.argv[2:])
 
 

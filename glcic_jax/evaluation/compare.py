@@ -190,4 +190,4 @@ def _require_scikit_image() -> None:
     try:
         import skimage.metrics  # noqa: F401
     except ImportError:
-        raise UserError("scoring needs scikit-image; install it: pip install 'glcic-jax[eval]'") from None
+        raise UserError("scoring needs scikit-image; install it: pip install 'glcic-jax[quickstart]'") from None

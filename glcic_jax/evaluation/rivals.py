@@ -39,7 +39,7 @@ def biharmonic(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     try:
         from skimage.restoration import inpaint_biharmonic
     except ImportError:
-        raise UserError("the rival biharmonic needs scikit-image; install it: pip install 'glcic-jax[eval]'") from None
+        raise UserError("biharmonic needs scikit-image; install it: pip install 'glcic-jax[quickstart]'") from None
     filled = inpaint_biharmonic(image, mask[..., 0], channel_axis=-1)
     return np.asarray(filled * 255).round().clip(0, 255).astype(np.uint8)
 
