@@ -53,7 +53,8 @@ def _use_adam_with_cosine(config: ConfigDict) -> None:
 
 
 def _average_weights(config: ConfigDict) -> None:
-    config.completion_average_half_life_samples = 2_000
+    steps = config.completion_steps + config.discriminator_steps + config.joint_steps
+    config.completion_average_half_life_samples = steps * config.batch_size // 20
 
 
 def _use_absolute_error(config: ConfigDict) -> None:
