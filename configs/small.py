@@ -5,7 +5,7 @@
 
 What differs from the paper, and why: docs/training.md. Data: any folder or archive of photographs. Cost: one CPU core
 learns from 12 to 35 images a second in stage 1 and from 5 to 12 in stage 3, so all of it takes three to seven hours
-there; the model that ships had about four and a half (docs/results.md). To be expected: colours and shapes from stage 1,
+there; the model that ships had four and a half (docs/results.md). To be expected: colours and shapes from stage 1,
 in-hole PSNR above OpenCV's Telea by half a decibel to one; texture from stage 3, which takes half a decibel back.
 For other sizes change crop_px, short_side_px, hole_px and window_px.
 """
