@@ -64,7 +64,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.discriminator.global_depth = 3
     config.discriminator.mask_channel = True
     config.real_window_on_hole = True
-    config.adversarial_ratio = 1.0
+    config.adversarial_ratio = 0.7
     config.r1_weight = 2e-6  # of the sum of 320 logits; 50 times as much holds D at chance
     config.r1_every_steps = 8
     config.discriminator_optimizer = ml_collections.ConfigDict({"name": "adam", "learning_rate": 5e-4, "b1": 0.5})
