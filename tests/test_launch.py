@@ -192,7 +192,7 @@ def test_a_signal_saves_and_the_same_command_goes_on(trained, tmp_path):
     assert (tmp_path / "run" / "checkpoints" / stopped[1]).is_dir()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_benchmarks_of_the_data(trained, photographs, tmp_path):
     """Every contender that needs no extra package runs, and the figures are in the table and in the file."""
     short = ("--rounds=1", f"--json={tmp_path}/figures.json")

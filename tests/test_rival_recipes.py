@@ -21,7 +21,7 @@ SHALLOW = ["--config.discriminator.global_depth=2", "--config.discriminator.loca
 @pytest.mark.parametrize(
     ("recipe", "steps", "sizes"),
     [
-        ("context_encoder", (0, 0, 2), CONTEXT_ENCODER),
+        pytest.param("context_encoder", (0, 0, 2), CONTEXT_ENCODER, marks=pytest.mark.long),
         pytest.param("shtamura", (1, 1, 1), TINY_SIZES, marks=pytest.mark.long),
         ("tadax", (1, 0, 1), [*TINY_SIZES, *SHALLOW]),
     ],

@@ -62,7 +62,7 @@ session.export_model = export
 SHORT = ("--config.completion_steps=2", "--config.discriminator_steps=0", "--config.joint_steps=0")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_export_that_takes_long(shards, tmp_path):
     """The process that has nothing to write waits for the other, longer than JAX would at the end."""
     codes, said = finish(start(tmp_path / "run", shards, *SHORT, program=SLOW_EXPORT))

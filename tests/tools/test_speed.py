@@ -42,7 +42,7 @@ def figures(path) -> list[list[dict]]:
     return list(json.loads(path.read_text()).values())
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_every_part_is_measured(tmp_path):
     result = launch("benchmark", *TINY, f"--json={tmp_path}/figures.json")
     assert result.returncode == 0, result.stderr
@@ -190,7 +190,7 @@ class Trainer:
 """
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_several_widths_of_another_recipe_s_network_in_one_table(tmp_path):
     pytest.importorskip("torch")
     (tmp_path / "yardstick.py").write_text(OF_TWO_WIDTHS)

@@ -47,7 +47,8 @@ def test_microbatches_equal_devices_alone(float64, stage, count):
         np.testing.assert_allclose(found[name], value, rtol=1e-9, err_msg=name)
 
 
-@pytest.mark.parametrize("stage", ["completion", pytest.param("joint", marks=pytest.mark.long)])
+@pytest.mark.long
+@pytest.mark.parametrize("stage", ["completion", "joint"])
 def test_two_microbatches_on_two_devices(float64, stage):
     """With shared statistics, part m of every device normalises together: the same as its samples on one device."""
     made = batches(1)[0]
@@ -94,7 +95,8 @@ def test_four_microbatches_of_24_against_a_batch_of_96(float64, stage):
     assert parameters_differ(four, one) < 1e-9
 
 
-@pytest.mark.parametrize("stage", ["joint"])
+@pytest.mark.long
+@pytest.mark.parametrize("stage", ["completion", "joint"])
 def test_recomputing_changes_nothing(float64, stage):
     setup, made = spec(), batches(1)
     (kept, _), (recomputed, _) = (
