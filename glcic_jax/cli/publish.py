@@ -2,6 +2,7 @@
 
 import argparse
 
+from glcic_jax.errors import UserError
 from glcic_jax.system.paths import user_path
 
 
@@ -19,7 +20,13 @@ def main(arguments: list[str]) -> int:
     add("--attribution", type=user_path, help="file that names who made the photographs; it travels with the weights")
     add("--blend", action="store_true", help="its results are blended unless somebody asks for something else")
     add("--with_discriminator", action="store_true", help="D too, so that others can go on with stage 3")
+    add("--stage1", type=user_path, help="model folder of the same run after stage 1; with --texture")
+    add("--texture", type=float, help="how much of what came after stage 1 stays in C's weights, from 0 to 1")
     options = parser.parse_args(arguments)
+    if (options.stage1 is None) != (options.texture is None):
+        raise UserError("--stage1 and --texture belong together; give both or none")
+    if options.texture is not None and not 0 <= options.texture <= 1:
+        raise UserError(f"--texture is {options.texture}; it must lie in [0, 1]")
 
     from glcic_jax.tools.publish import publish
 
@@ -34,5 +41,7 @@ def main(arguments: list[str]) -> int:
         attribution=options.attribution,
         blend=options.blend,
         with_discriminator=options.with_discriminator,
+        stage1=options.stage1,
+        texture=1.0 if options.texture is None else options.texture,
     )
     return 0

@@ -76,6 +76,28 @@ def test_with_the_discriminator(published, tmp_path, capsys):
     np.testing.assert_allclose(found.apply(variables, image, image), judge.apply(judging, image, image), atol=2e-3)
 
 
+def test_between_stage_1_and_stage_3(published, tmp_path, capsys):
+    """Halfway, every weight is the mean of both; half of the way needs a beginning that fits."""
+    network, other = CompletionNetwork(width_multiplier=0.03125), CompletionNetwork(width_multiplier=0.0625)
+    run_folder = tmp_path / "run" / "model"
+    before = jax.tree.map(lambda x: np.asarray(x) + 1, shaken(network))
+    model_folder.save(tmp_path / "before", (network, before), None)
+    model_folder.save(tmp_path / "wide", (other, shaken(other)), None)
+    common = [f"--workdir={tmp_path}/run", f"--output={tmp_path}/mixed", *WORDS]
+    assert run("publish", [*common, f"--stage1={tmp_path}/before", "--texture=0.5"]) == 0
+    (_, mixed, _), (_, after, _) = glcic_jax.load(tmp_path / "mixed"), glcic_jax.load(run_folder)
+    for one, two, found in zip(*(jax.tree.leaves(tree) for tree in (before, after, mixed)), strict=True):
+        np.testing.assert_allclose(found, (np.asarray(one) + np.asarray(two)) / 2, atol=2e-3)
+    capsys.readouterr()
+    for given, words in (
+        ([f"--stage1={tmp_path}/before"], "belong together"),
+        ([f"--stage1={tmp_path}/before", "--texture=2"], "must lie in [0, 1]"),
+        ([f"--stage1={tmp_path}/wide", "--texture=0.5"], "is another network than the run's"),
+    ):
+        assert run("publish", [*common, *given]) == 2
+        assert words in capsys.readouterr().err
+
+
 def test_complete_without_a_model(published, tmp_path, monkeypatch, capsys):
     """Straight after installation: the model that ships, and the note on its licence once."""
     monkeypatch.chdir(tmp_path)
@@ -122,5 +144,5 @@ def test_what_does_not_fit(published, tmp_path, capsys):
     del card["trained"]
     (tmp_path / "run" / "model" / "card.json").write_text(json.dumps(card))
     assert run("publish", [f"--workdir={tmp_path}/run", f"--output={tmp_path}/other", *WORDS]) == 2
-    assert "model has no trained; give a run's folder" in capsys.readouterr().err
+    assert "model has no trained, provenance or licences; give a run's folder" in capsys.readouterr().err
     assert not (tmp_path / "other").exists()
