@@ -24,7 +24,7 @@ import numpy as np
 
 from glcic_jax.data.images import read_image
 from glcic_jax.inference.completer import Completer
-from glcic_jax.inference.shipped import licence_note, shipped_model
+from glcic_jax.models.shipped import licence_note, shipped_model
 
 print(licence_note(shipped_model()))
 

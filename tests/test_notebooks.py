@@ -1,5 +1,7 @@
 """The notebooks run from their first cell to their last, as they are."""
 
+import ast
+import importlib
 import os
 import re
 import subprocess
@@ -20,6 +22,15 @@ def test_format(notebook):
     for kind, cell in re.findall(r"^# %%( \[markdown\])?\n(.*?)(?=^# %%|\Z)", text, re.M | re.S):
         lines = [line for line in cell.splitlines() if line]
         assert lines and all(line.startswith("#") for line in lines) == bool(kind)
+
+
+@pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+def test_what_it_imports_is_there(notebook):
+    """Of ours; to run a notebook takes minutes."""
+    for node in ast.walk(ast.parse(notebook.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("glcic_jax"):
+            module = importlib.import_module(node.module)
+            assert all(hasattr(module, name.name) for name in node.names), ast.unparse(node)
 
 
 @pytest.mark.long
