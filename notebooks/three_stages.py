@@ -56,8 +56,8 @@ prepare([str(photographs)], folder / "shards", Settings(val_fraction=0.2))
 # %% [markdown]
 # ## The recipe
 #
-# All of a run stands in a recipe; here `quickstart`, smaller still. Crops of 32 px, holes of 8 to 16 px, a sixteenth of
-# the channels.
+# All of a run stands in a recipe; here `quickstart`, smaller still. Crops of 32 px, rectangular holes of 8 to
+# 16 px, a sixteenth of the channels.
 
 # %%
 completion, discriminator, joint = STEPS
@@ -65,6 +65,7 @@ changes = {
     "data_dir": folder / "shards", "batch_size": 8,
     "completion_steps": completion, "discriminator_steps": discriminator, "joint_steps": joint,
     "short_side_px": (48, 64), "crop_px": 32, "hole_px": (8, 16), "window_px": 16,
+    "holes.rectangles.share": 1.0, "holes.brush.share": 0.0, "holes.thin.share": 0.0,
     "completion.width_multiplier": 0.0625, "discriminator.width_multiplier": 0.0625,
     "log_every_steps": 5, "validate_every_steps": 20, "validation_samples": 8, "grid_samples": 4,
 }  # fmt: skip
@@ -74,7 +75,7 @@ config = Config.from_config_dict(load_recipe(recipe_path("quickstart"), override
 # %% [markdown]
 # ## Training
 #
-# Stage 1: C alone, by its squared error inside the holes. Stage 2: D learns to tell completions from photographs, C
+# Stage 1: C alone, by its error inside the holes. Stage 2: D learns to tell completions from photographs, C
 # stands still. Stage 3: both, C by its error and by D. Stopped anywhere, the same call goes on where it was.
 
 # %%

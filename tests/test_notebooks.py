@@ -33,7 +33,7 @@ def test_what_it_imports_is_there(notebook):
             assert all(hasattr(module, name.name) for name in node.names), ast.unparse(node)
 
 
-@pytest.mark.long
+@pytest.mark.slow
 @pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_runs(notebook, tmp_path):
     pytest.importorskip("skimage")
