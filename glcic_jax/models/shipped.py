@@ -6,7 +6,7 @@ from pathlib import Path
 from glcic_jax.errors import UserError
 
 FOLDER = Path(__file__).parents[1] / "pretrained" / "open128"
-"""Its name, where a path is asked for, means this folder too."""
+"""A recipe's `init_from` may give its name alone."""
 
 
 def shipped_model(folder: Path = FOLDER) -> Path:
