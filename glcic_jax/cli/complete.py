@@ -33,11 +33,16 @@ def main(arguments: list[str]) -> int:
     options = build_parser().parse_args(arguments)
     if options.workers < 1:
         raise UserError(f"--workers is {options.workers}; it must be at least 1")
+    if options.copy_texture:
+        from glcic_jax.inference.texture import load_patchmatch
+
+        load_patchmatch()  # before anything takes long
     if options.model is None:
         options.model = shipped_model()
         print(f"note: {licence_note(options.model)}", file=sys.stderr)
     how = Options(
-        options.model, options.coarse, options.blend, options.preview, options.overwrite, options.workers
+        options.model, options.coarse, options.blend, options.copy_texture, options.preview, options.overwrite,
+        options.workers,
     )  # fmt: skip
     max_pixels = int(options.max_megapixels * 1e6)
     many_masks = options.mask is not None and is_folder_or_pattern(options.mask)
@@ -105,6 +110,10 @@ def build_parser() -> argparse.ArgumentParser:
         help="match colours to the surroundings (Poisson blending); default: what the model's card recommends",
     )  # fmt: skip
     how.add_argument("--noblend", dest="blend", action="store_false", help="leave colours as they are painted")
+    how.add_argument(
+        "--copy_texture", action="store_true",
+        help="make what is painted of patches from around the hole; needs: pip install 'glcic-jax[texture]'",
+    )  # fmt: skip
     how.add_argument(
         "--coarse", action="store_true", default=True,
         help="paint holes thicker than the trained ones at a lower scale first; the default",

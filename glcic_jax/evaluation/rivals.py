@@ -6,11 +6,10 @@ import cv2
 import numpy as np
 
 from glcic_jax.errors import UserError
+from glcic_jax.inference.texture import PATCH_RADIUS_PX, load_patchmatch
 
 RADIUS_PX = 3
 """How far OpenCV's two methods look around a pixel."""
-PATCH_RADIUS_PX = 3
-"""Patches of 7 x 7 px."""
 
 
 def mean_color(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
@@ -46,15 +45,8 @@ def biharmonic(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
 
 def patchmatch(image: np.ndarray, mask: np.ndarray) -> np.ndarray:
     """Puts patches of the known part together (Barnes et al. 2009, after Wexler et al. 2007), by PyPatchMatch."""
-    advice = "install it: pip install 'glcic-jax[eval]'"
-    try:
-        from patchmatch import patch_match
-    except ImportError:
-        raise UserError(f"the rival patchmatch needs PyPatchMatch; {advice}") from None
-    if not patch_match.patchmatch_available:
-        raise UserError(f"PyPatchMatch's native library cannot be loaded on this machine; {advice} anew")
-    patch_match.set_random_seed(0)
-    return patch_match.inpaint(image, mask[..., 0], patch_size=PATCH_RADIUS_PX)
+    filled: np.ndarray = load_patchmatch().inpaint(image, mask[..., 0], patch_size=PATCH_RADIUS_PX)
+    return filled
 
 
 RIVALS: dict[str, Callable[[np.ndarray, np.ndarray], np.ndarray]] = {

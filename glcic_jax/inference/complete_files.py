@@ -29,6 +29,7 @@ class Options:
         model: its folder.
         coarse: holes thicker than the trained ones at a lower scale first.
         blend: match colours to the surroundings; None as the model's card recommends.
+        copy_texture: make what is painted of patches from the surroundings.
         preview: also write each photograph with its hole in red.
         overwrite: complete anew what is there already.
         workers: photographs at a time.
@@ -37,6 +38,7 @@ class Options:
     model: Path
     coarse: bool = True
     blend: bool | None = None
+    copy_texture: bool = False
     preview: bool = False
     overwrite: bool = False
     workers: int = 1
@@ -152,6 +154,7 @@ def _describe(job: Job, options: Options) -> records.Options:
     reading = asdict(job.source.reading)
     described: dict[str, str | int | bool | None] = {
         "model": str(options.model), "coarse": options.coarse, "blend": options.blend,
+        "copy_texture": options.copy_texture or None,  # older records do not know it
         "mask": str(job.source.file) if job.source.file else None,
     }  # fmt: skip
     for key, value in {**source, **{f"mask_{key}": value for key, value in reading.items()}}.items():
@@ -184,7 +187,9 @@ def painter(loading: "Future[Completer]", options: Options, watch: Callable[[], 
         completer = loading.result()
         notes = list_concerns(mask[..., 0], completer.card, options.coarse)
         try:
-            return completer(pixels, mask, coarse=options.coarse, blend=options.blend, watch=watch), notes
+            return completer(
+                pixels, mask, coarse=options.coarse, blend=options.blend, copy_texture=options.copy_texture, watch=watch
+            ), notes
         except RuntimeError as error:  # JAX's, without importing it here
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise

@@ -50,6 +50,7 @@ class Completer:
         *,
         coarse: bool = True,
         blend: bool | None = None,
+        copy_texture: bool = False,
         watch: Callable[[], None] | None = None,
     ) -> Any:
         """The photographs with their holes painted; known pixels keep every bit.
@@ -62,11 +63,14 @@ class Completer:
             coarse: False completes holes at full scale even where they are thicker than any that the model was
                 trained on (by its card); otherwise such holes are completed at a lower scale first.
             blend: the paper's post-processing; None does what the model's card recommends (`blends`).
+            copy_texture: makes the painted holes, with 8 bits, of patches from their surroundings
+                (`inference.texture`), where any are known.
             watch: called before each window is painted; what it raises ends the work.
 
         Returns: as `image`, a NumPy array, or a JAX one if `image` is.
         Raises: UserError for shapes, types or ranges other than these, for sizes that differ or are below 16 px, for
-            a mask that covers nothing or everything, and if the model paints no numbers.
+            a mask that covers nothing or everything, if the model paints no numbers, and if what `copy_texture` needs
+            is not installed.
 
         """
         pixels, given = np.asarray(image), np.asarray(mask)
@@ -84,6 +88,8 @@ class Completer:
             for box, painted in parts:
                 inside = hole[box]
                 completed[index][box][inside] = from_float(painted[inside], pixels.dtype)
+            if copy_texture:
+                _copy_texture(completed[index], hole, watch or _unwatched)
         return jnp.asarray(completed) if isinstance(image, jax.Array) else completed
 
     def _complete(
@@ -142,6 +148,17 @@ class Completer:
                 part = parts[index][1]
                 part[in_box] = np.where(known, part[in_box], painted[in_window])
         return parts
+
+
+def _copy_texture(completed: np.ndarray, hole: np.ndarray, watch: Callable[[], None]) -> None:
+    """Replaces what is painted in the holes of one image (H, W, 3)."""
+    from glcic_jax.inference.texture import copy_texture, plan_pieces
+
+    for piece in plan_pieces(hole):
+        watch()
+        shown = from_float(to_float(completed[piece.box]), np.dtype(np.uint8))
+        copied = copy_texture(shown, piece)[piece.hole]
+        completed[piece.box][piece.hole] = from_float(to_float(copied), completed.dtype)
 
 
 def _unwatched() -> None:

@@ -8,6 +8,7 @@ import re
 import threading
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from importlib.util import find_spec
 from typing import TypeAlias
 
 from starlette.applications import Starlette
@@ -139,7 +140,12 @@ class Eraser:
         """GET /api/v1/models: what the page has to know."""
         limits = self._limits
         return JSONResponse(
-            {"models": self._models.describe(), "max_pixels": limits.max_pixels, "max_bytes": limits.body_bytes}
+            {
+                "models": self._models.describe(),
+                "max_pixels": limits.max_pixels,
+                "max_bytes": limits.body_bytes,
+                "copies_texture": find_spec("patchmatch") is not None,
+            }
         )
 
     async def health(self, request: Request) -> Response:

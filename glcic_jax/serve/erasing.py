@@ -7,20 +7,25 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 from PIL import Image
 
 from glcic_jax.data.pixels import ImageError
 from glcic_jax.errors import UserError
+from glcic_jax.inference.complete_files import Options
 from glcic_jax.inference.encoding import FORMATS, format_of
 from glcic_jax.inference.files import MADE_OPAQUE, is_erased
 from glcic_jax.inference.masks import HoleSource, check_size
 from glcic_jax.inference.photograph import Photograph, parse_photograph
+from glcic_jax.inference.texture import load_patchmatch, plan_pieces
 from glcic_jax.serve.models import Models
 from glcic_jax.serve.refusals import GivenUp, Refusal
 
 MEDIA_TYPES = {
     "JPEG": "image/jpeg", "PNG": "image/png", "WEBP": "image/webp", "TIFF": "image/tiff", "BMP": "image/bmp",
 }  # fmt: skip
+LARGEST_TEXTURE_PX = 2_000_000
+"""Hole and surroundings, in pixels, into which texture is copied: it takes a minute, and cannot be stopped."""
 _MASK = HoleSource(file=Path("that was sent"), content=b"")
 
 
@@ -31,7 +36,7 @@ class Task:
     Fields:
         image, mask: bytes of files.
         suffix: the ending of the photograph's name, which decides the format of the result; "" if it has no name.
-        model: its name. blend, coarse: as in `complete_files.Options`.
+        model: its name. blend, coarse, copy_texture: as in `complete_files.Options`.
     """
 
     image: bytes
@@ -40,6 +45,7 @@ class Task:
     model: str = ""
     blend: bool | None = None
     coarse: bool = True
+    copy_texture: bool = False
     seed: str = "0"
 
 
@@ -84,7 +90,10 @@ def erase(task: Task, models: Models, max_pixels: int, progress: Progress) -> Er
     check_size(pixels)
     source = HoleSource(file=_MASK.file, content=task.mask)
     hole, notes = source.find_hole(pixels, alpha, opened.stored.orientation)
-    paint = models.paint_with(task.model, task.coarse, task.blend, progress.watch)
+    if task.copy_texture:
+        _check_texture(hole)
+    options = Options(Path(task.model), task.coarse, task.blend, task.copy_texture)
+    paint = models.paint_with(options, progress.watch)
     painted, painting_notes = paint(pixels, hole[..., None])
     erased = is_erased(alpha, hole)
     suffix = _suffix(task.suffix, opened)
@@ -99,6 +108,13 @@ def preview(image: bytes, max_pixels: int) -> Erased:
     buffer = io.BytesIO()
     Image.fromarray(opened.stored.rgb8()).save(buffer, "PNG", compress_level=1)
     return Erased(buffer.getvalue(), "image/png", opened.notes)
+
+
+def _check_texture(hole: np.ndarray) -> None:
+    """Raises: UserError if it cannot be copied here; Refusal if it would take too long."""
+    load_patchmatch()
+    if max((piece.hole.size for piece in plan_pieces(hole)), default=0) > LARGEST_TEXTURE_PX:
+        raise Refusal(422, "the hole is too large to copy texture into it here; paint less of the photograph at once")
 
 
 def _parse(image: bytes, max_pixels: int) -> Photograph:

@@ -49,12 +49,15 @@ class Models:
             described.append({"name": name, "blend": completer.blends, "trained_px": trained, "licence_note": note})
         return described
 
-    def paint_with(self, name: str, coarse: bool, blend: bool | None, watch: Callable[[], None]) -> Paint:
-        """What completes pixels with a model, as `glcic complete` does; watch: called before each window."""
-        completer = self._loaded[name]
+    def paint_with(self, options: Options, watch: Callable[[], None]) -> Paint:
+        """What completes pixels, as `glcic complete` does.
+
+        options: how; the model in them by its name. watch: called before each window.
+        """
+        completer = self._loaded[str(options.model)]
         loaded: Future[Completer] = Future()
         loaded.set_result(completer)
-        paint = painter(loaded, Options(Path(name), coarse, blend), watch)
+        paint = painter(loaded, options, watch)
 
         def paint_alone(pixels: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, list[str]]:
             with self._network:

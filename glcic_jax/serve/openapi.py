@@ -13,6 +13,7 @@ _CHOICES: Described = {
     "model": {"type": "string", "description": "one of GET /api/v1/models; the first one if it is left out"},
     "blend": _SWITCH | {"description": "match colours to the surroundings; as the model recommends if it is left out"},
     "coarse": {"type": "boolean", "default": True, "description": "holes thicker than trained at a lower scale first"},
+    "copy_texture": {"type": "boolean", "default": False, "description": "patches of the surroundings in the hole"},
 }
 
 

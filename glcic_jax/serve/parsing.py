@@ -106,6 +106,7 @@ def _task(fields: Mapping[str, object], image: bytes, mask: bytes, suffix: str) 
         model=model if isinstance(model, str) else "",
         blend=_switch(fields, "blend"),
         coarse=_switch(fields, "coarse") is not False,
+        copy_texture=_switch(fields, "copy_texture") is True,
         seed=str(seed) if isinstance(seed, int) and abs(seed) < 1 << 63 else "0",
     )  # fmt: skip
 

@@ -178,6 +178,8 @@ def test_other_options_than_those_that_made_the_results(here, capsys):
     said = capsys.readouterr().err
     assert "2 of the results that were there already were made with other options, such as done/x.png" in said
     assert "coarse on then, off now" in said and "dilate_px 0 then, 9 now" in said and "--overwrite" in said
+    assert run("complete", [*arguments, "--copy_texture"]) == 0
+    assert "copy_texture none then, on now" in capsys.readouterr().err
     assert (here / "done/x.png").read_bytes() == before
     assert run("complete", [*arguments, "--dilate_px=9", "--overwrite"]) == 0
     assert "2 completed, 0 were there already" in capsys.readouterr().out

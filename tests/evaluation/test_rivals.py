@@ -55,5 +55,5 @@ def test_each_does_what_it_is_named_after(mask):
 
 def test_without_the_library(monkeypatch, mask):
     monkeypatch.setitem(__import__("sys").modules, "patchmatch", None)
-    with pytest.raises(UserError, match=r"needs PyPatchMatch; install it: pip install 'glcic-jax\[eval\]'"):
+    with pytest.raises(UserError, match=r"needs PyPatchMatch; install it: pip install 'glcic-jax\[texture\]'"):
         patchmatch(photograph(0, 60, 70), mask)

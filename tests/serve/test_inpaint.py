@@ -106,6 +106,16 @@ def test_a_form(client, by_command):
     assert plain == by_command("p.png", image, mask) != answer.content
 
 
+def test_texture(client, by_command, monkeypatch):
+    image, mask = encoded(photograph(2), "PNG"), mask_png()
+    files = {"image": ("p.png", image), "mask": ("m.png", mask)}
+    answer = client.post("/api/v1/inpaint", files=files, data={"copy_texture": "true"})
+    assert answer.content == by_command("p.png", image, mask, "--copy_texture") != by_command("p.png", image, mask)
+    assert client.get("/api/v1/models").json()["copies_texture"] is True
+    monkeypatch.setattr("glcic_jax.serve.erasing.LARGEST_TEXTURE_PX", 100)
+    refused(client.post("/api/v1/inpaint", files=files, data={"copy_texture": "true"}), 422, "too large")
+
+
 @pytest.mark.parametrize(("name", "kind"), [("a.tiff", "tiff"), ("still.webp", "webp"), ("a.bmp", "bmp"),
                                             ("still.gif", "png"), ("colour 16.png", "png")])  # fmt: skip
 def test_other_formats(client, by_command, name, kind):

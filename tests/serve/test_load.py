@@ -28,7 +28,7 @@ class SlowModels(PaintsBlack):
     def __init__(self):
         self.may_go_on, self.begun, self.done = threading.Event(), 0, 0
 
-    def paint_with(self, name, coarse, blend, watch):
+    def paint_with(self, options, watch):
         def paint(pixels, mask):
             watch()
             self.begun += 1

@@ -185,13 +185,14 @@ def test_again_on_the_result_and_back(page, folder, tmp_path):
     paint(page, (0.7, 0.7))
     page.uncheck("#coarse")
     page.check("#blend")
+    page.check("#texture")
     saved(page, "#download-mask", tmp_path / "second_mask.png")
     page.click("#complete")
     page.wait_for_selector("#slider-row:not([hidden])")
     assert saved(page, "#download", tmp_path / "second.png") == "photo_completed.png"
     assert completes_the_same(
         tmp_path, "first.png", tmp_path / "second_mask.png", tmp_path / "second.png", "--blend", "--nocoarse",
-        f"--model={folder}/one",
+        "--copy_texture", f"--model={folder}/one",
     )  # fmt: skip
     for _ in range(3):  # to the result, its stroke, the first photograph with its stroke
         page.click("#undo")

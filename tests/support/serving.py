@@ -70,7 +70,7 @@ class PaintsBlack:
     def close(self):
         pass
 
-    def paint_with(self, name, coarse, blend, watch):
+    def paint_with(self, options, watch):
         def paint(pixels, mask):
             watch()
             return np.zeros_like(pixels), []

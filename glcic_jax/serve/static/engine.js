@@ -17,7 +17,7 @@ export function useToken(text) {
   token = text;
 }
 
-/** {models: [{name, blend, trained_px, licence_note}], ...} */
+/** {models: [{name, blend, trained_px, licence_note}], copies_texture, ...} */
 export async function describe() {
   return (await ask("api/v1/models")).json();
 }
@@ -25,7 +25,7 @@ export async function describe() {
 /**
  * Completes a photograph.
  *
- * task: {image, name, mask, model, blend, coarse}. report(key, values): told how far it is. signal: ends it.
+ * task: {image, name, mask, model, blend, coarse, copyTexture}. report(key, values): told how far it is. signal: ends it.
  * Returns {blob, notes}.
  */
 export async function complete(task, report, signal) {
@@ -35,6 +35,7 @@ export async function complete(task, report, signal) {
   form.append("model", task.model);
   form.append("blend", task.blend);
   form.append("coarse", task.coarse);
+  form.append("copy_texture", task.copyTexture);
   for (;;) {
     try {
       return await send(form, report, signal);

@@ -146,8 +146,8 @@ async function completeNow() {
       return;
     }
     const { blob: image, name } = history.current;
-    const [model, blend, coarse] = [part("model").value, part("blend").checked, part("coarse").checked];
-    const task = { image, name, mask: mask.file, model, blend, coarse };
+    const [blend, coarse, copyTexture] = ["blend", "coarse", "texture"].map((id) => part(id).checked);
+    const task = { image, name, mask: mask.file, model: part("model").value, blend, coarse, copyTexture };
     const done = await withToken(() => complete(task, working, stopping.signal));
     history.complete(done.blob, done.notes);
     const before = view.photograph;
@@ -275,6 +275,7 @@ async function start() {
   try {
     const told = await withToken(describe);
     models = told.models;
+    part("texture").closest("label").hidden = !told.copies_texture;
     if (told.offline) {
       for (const id of ["blend", "coarse"]) part(id).closest("label").hidden = true;
       part("privacy").dataset.word = "privacyOffline";
