@@ -2,7 +2,7 @@
 
 python docs/removal_pictures.py
 
-A row is one photograph: as it is, what is marked, and what `glcic complete` makes of it without --model.
+A row is one photograph: as it is, what is marked, and what `glcic complete --copy_texture` makes of it without --model.
 """
 
 from pathlib import Path
@@ -61,7 +61,7 @@ def main(output: Path) -> None:
     marked = [(rocket, mark_towers(rocket)), (cat, mark_whiskers(cat)), scratch(photograph("coffee.png"))]
     rows = []
     for image, mask in marked:
-        pictures = [image, draw_overlay(image, mask > 0), completer(image, mask[..., None])]
+        pictures = [image, draw_overlay(image, mask > 0), completer(image, mask[..., None], copy_texture=True)]
         rows.append([picture[:, :WIDTH_PX] for picture in pictures])
     write_image(output, contact_sheet(rows))
 

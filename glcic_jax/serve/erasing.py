@@ -114,7 +114,7 @@ def _check_texture(hole: np.ndarray) -> None:
     """Raises: UserError if it cannot be copied here; Refusal if it would take too long."""
     load_patchmatch()
     if max((piece.hole.size for piece in plan_pieces(hole)), default=0) > LARGEST_TEXTURE_PX:
-        raise Refusal(422, "the hole is too large to copy texture into it here; paint less of the photograph at once")
+        raise Refusal(422, "the hole is too large to copy texture into it here; paint less at once, or go without")
 
 
 def _parse(image: bytes, max_pixels: int) -> Photograph:

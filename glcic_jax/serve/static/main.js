@@ -275,6 +275,7 @@ async function start() {
   try {
     const told = await withToken(describe);
     models = told.models;
+    part("texture").checked = told.copies_texture ?? false;
     part("texture").closest("label").hidden = !told.copies_texture;
     if (told.offline) {
       for (const id of ["blend", "coarse"]) part(id).closest("label").hidden = true;

@@ -12,7 +12,7 @@ const english = {
   privacy: "Photographs are completed by the program that shows this page. It keeps none of them.",
   privacyOffline:
     "Photographs are completed in this browser, and leave it only when you save them. The processor does the work, " +
-    "not the GPU; blending, and large holes at a lower scale first, are in the installed program alone.",
+    "not the GPU; blending, copied texture, and large holes at a lower scale first are in the installed program alone.",
   editor: "Photograph",
   canvasLabel: "Photograph, to be painted on",
   working: "Completing",
@@ -81,7 +81,7 @@ const japanese = {
   privacy: "写真は、このページを表示しているプログラムの中で処理され、保存されません。",
   privacyOffline:
     "写真はこのブラウザーの中で処理され、保存しない限り外に出ません。計算には GPU ではなく CPU を使います。" +
-    "色をまわりになじませる処理と、大きな穴を縮小してから描く処理は、インストール版だけにあります。",
+    "色をまわりになじませる処理、質感を写す処理、大きな穴を縮小してから描く処理は、インストール版だけにあります。",
   editor: "写真",
   canvasLabel: "写真（ここに塗ります）",
   working: "描き直しています",
