@@ -16,8 +16,8 @@ from glcic_jax.inference.groups import Box, expand, group_holes
 PATCH_RADIUS_PX = 3
 """Patches are of 7 x 7 pixels."""
 _MARGIN_PX = 64  # at least; and half of a larger hole's longer side
-_BLUR_PX = 2.0  # of the Gaussian: what a network of small budget paints sharply enough
-_GUIDE_WEIGHT = 0.1
+_BLUR_PX = 4.0  # of the Gaussian: what a network of small budget paints sharply enough
+_GUIDE_WEIGHT = 0.03  # more brings PSNR and takes realism away (docs/results.md)
 
 
 class Piece(NamedTuple):
