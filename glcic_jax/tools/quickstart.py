@@ -12,7 +12,7 @@ from glcic_jax.data.images import contact_sheet, decode, read_image, write_image
 from glcic_jax.errors import UserError
 from glcic_jax.evaluation.metrics import hole_psnr
 from glcic_jax.exit_codes import ExitCode
-from glcic_jax.inference.completer import complete
+from glcic_jax.inference.completer import Completer
 from glcic_jax.prepare.plan import Settings
 from glcic_jax.prepare.reporting import prepare_and_report
 from glcic_jax.run.config import Config
@@ -57,7 +57,8 @@ def run_quickstart(config: Config, workdir: Path) -> int:
     say(f"   in-hole PSNR, mean over {holes} holes:")
     for name, value in scores.items():
         say(f"     {name:<28}{value:6.2f} dB")
-    say(f"   look at {workdir}/completions.png (photograph, hole, completion, Telea) and at {workdir}/grids/")
+    pictures = f"{workdir}/completions.png (photograph, hole, completion, the same with texture copied, Telea)"
+    say(f"   look at {pictures} and at {workdir}/grids/")
     say("   With photographs of your own: README.md, train your own.")
     return ExitCode.DONE
 
@@ -68,7 +69,7 @@ def cut_tiles(folder: Path) -> None:
         import skimage
     except ImportError:
         raise UserError(
-            "the quickstart needs scikit-image for its photographs; install it: pip install scikit-image"
+            "the quickstart needs scikit-image for its photographs; install it: pip install 'glcic-jax[quickstart]'"
         ) from None
     source = Path(skimage.__file__).parent / "data"
     for split in ("train", "val"):
@@ -100,11 +101,12 @@ def complete_test_tiles(workdir: Path) -> tuple[dict[str, float], int]:
     Returns: the mean in-hole PSNR of each method in dB, and the number of holes.
     """
     network, variables, card = glcic_jax.load(workdir / "model")
+    completer = Completer((network, variables, card))
     assert card.trained is not None  # this run wrote it
     side, hole_px = card.trained.crop_px, card.trained.hole_px
     mean = (np.array(network.mean_color) * 255).round().astype(np.uint8)
-    scores: dict[str, list[float]] = {"mean colour": [], "OpenCV Telea": [], "this model": []}
-    shown: list[list[np.ndarray]] = [[], [], [], []]
+    scores: dict[str, list[float]] = {}
+    shown: list[list[np.ndarray]] = [[] for _ in range(5)]
     rng = np.random.default_rng(0)
     for path in sorted((workdir / "photographs" / "val").iterdir()):
         tile = read_image(path)
@@ -114,14 +116,16 @@ def complete_test_tiles(workdir: Path) -> tuple[dict[str, float], int]:
             results = {
                 "mean colour": np.where(mask > 0, mean, image),
                 "OpenCV Telea": cv2.inpaint(image, mask, 3, cv2.INPAINT_TELEA),
-                "this model": complete(network, variables, image, mask),
+                "this model": completer(image, mask),
+                "this model, texture copied": completer(image, mask, copy_texture=True),
             }
             for name, result in results.items():
                 batch = (array[None] for array in (result / 255, image / 255, mask))
-                scores[name].append(float(hole_psnr(*batch)[0]))
+                scores.setdefault(name, []).append(float(hole_psnr(*batch)[0]))
             if index == 0:
                 hole = np.where(mask > 0, 255, image).astype(np.uint8)
-                pictures = (image, hole, results["this model"], results["OpenCV Telea"])
+                methods = ("this model", "this model, texture copied", "OpenCV Telea")
+                pictures = (image, hole, *(results[name] for name in methods))
                 for row, picture in zip(shown, pictures, strict=True):
                     row.append(picture.repeat(2, axis=0).repeat(2, axis=1))  # small: shown twice as large
     write_image(workdir / "completions.png", contact_sheet(shown))
