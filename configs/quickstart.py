@@ -16,8 +16,8 @@ def get_config() -> ml_collections.ConfigDict:
     config = small.get_config()
     config.data_dir = "runs/quickstart/shards"
     config.completion_steps = 600
-    config.discriminator_steps = 40
-    config.joint_steps = 60
+    config.discriminator_steps = 30
+    config.joint_steps = 40
     config.short_side_px = (96, 128)
     config.crop_px = 64
     config.hole_px = (20, 32)
@@ -26,7 +26,7 @@ def get_config() -> ml_collections.ConfigDict:
     config.completion_warmup_steps = 20
     config.completion_average_half_life_samples = 1_000
     config.log_every_steps = 20
-    config.validate_every_steps = 100
+    config.validate_every_steps = 200
     config.validation_samples = 64
     config.checkpoint_every_steps = 200
     return config

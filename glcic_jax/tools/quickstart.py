@@ -117,15 +117,14 @@ def complete_test_tiles(workdir: Path) -> tuple[dict[str, float], int]:
                 "mean colour": np.where(mask > 0, mean, image),
                 "OpenCV Telea": cv2.inpaint(image, mask, 3, cv2.INPAINT_TELEA),
                 "this model": completer(image, mask),
-                "this model, texture copied": completer(image, mask, copy_texture=True),
             }
             for name, result in results.items():
                 batch = (array[None] for array in (result / 255, image / 255, mask))
                 scores.setdefault(name, []).append(float(hole_psnr(*batch)[0]))
             if index == 0:
                 hole = np.where(mask > 0, 255, image).astype(np.uint8)
-                methods = ("this model", "this model, texture copied", "OpenCV Telea")
-                pictures = (image, hole, *(results[name] for name in methods))
+                textured = completer(image, mask, copy_texture=True)
+                pictures = (image, hole, results["this model"], textured, results["OpenCV Telea"])
                 for row, picture in zip(shown, pictures, strict=True):
                     row.append(picture.repeat(2, axis=0).repeat(2, axis=1))  # small: shown twice as large
     write_image(workdir / "completions.png", contact_sheet(shown))
