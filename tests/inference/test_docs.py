@@ -55,7 +55,7 @@ def here(tmp_path, monkeypatch, model):
 
 def test_the_commands(here, monkeypatch, capsys):
     lines = [line for kind, block in BLOCKS if kind == "sh" for line in block.splitlines()]
-    assert len(lines) == 9
+    assert len(lines) == 10
     for line in lines:
         command, *arguments = shlex.split(line)
         if command == "export":
@@ -69,7 +69,7 @@ def test_the_commands(here, monkeypatch, capsys):
         ("by_pattern", ["a_mask000.png", "a_mask001.png", "b.png"]),
     ):
         assert sorted(path.name for path in (here / folder).iterdir() if path.name != RECORD) == names
-    for name in ("photo_completed.jpg", "photo_completed.png", "rectangle_preview.jpg"):
+    for name in ("photo_completed.jpg", "photo_completed.png", "rectangle_preview.jpg", "textured.png"):
         assert (here / name).exists()
     np.testing.assert_array_equal(read_image(here / "alpha.png"), read_image(here / "color.png"))
 
@@ -90,7 +90,9 @@ def test_the_pictures(tmp_path, monkeypatch, model):
     pytest.importorskip("skimage")
     monkeypatch.syspath_prepend(ROOT / "docs")
     importlib.import_module("inference_pictures").main(str(model), tmp_path)
-    for name in re.findall(r"!\[.*\]\((.*)\)", TEXT):
+    names = re.findall(r"!\[.*\]\((inference_.*)\)", TEXT)
+    assert len(names) == 2
+    for name in names:
         assert read_image(tmp_path / name).shape == read_image(ROOT / "docs" / name).shape
 
 
