@@ -15,6 +15,7 @@ from glcic_jax.inference.encoding import FORMATS
 from glcic_jax.inference.files import plan_many, plan_one
 from glcic_jax.inference.masks import HoleSource, parse_color, parse_labels, parse_rectangle
 from glcic_jax.inference.search import find_images, is_folder_or_pattern, leave_out_masks
+from glcic_jax.inference.texture import load_patchmatch
 from glcic_jax.models.shipped import licence_note, shipped_model
 from glcic_jax.system.paths import user_path, user_pattern
 
@@ -34,8 +35,6 @@ def main(arguments: list[str]) -> int:
     if options.workers < 1:
         raise UserError(f"--workers is {options.workers}; it must be at least 1")
     if options.copy_texture:
-        from glcic_jax.inference.texture import load_patchmatch
-
         load_patchmatch()  # before anything takes long
     if options.model is None:
         options.model = shipped_model()

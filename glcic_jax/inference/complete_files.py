@@ -16,6 +16,7 @@ from glcic_jax.exit_codes import ExitCode
 from glcic_jax.inference import record as records
 from glcic_jax.inference.files import Job, Paint
 from glcic_jax.inference.masks import list_concerns
+from glcic_jax.inference.texture import list_texture_concerns
 
 if TYPE_CHECKING:
     from glcic_jax.inference.completer import Completer
@@ -186,6 +187,8 @@ def painter(loading: "Future[Completer]", options: Options, watch: Callable[[], 
     def paint(pixels: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, list[str]]:
         completer = loading.result()
         notes = list_concerns(mask[..., 0], completer.card, options.coarse)
+        if options.copy_texture:
+            notes += list_texture_concerns(pixels, mask[..., 0] > 0)
         try:
             return completer(
                 pixels, mask, coarse=options.coarse, blend=options.blend, copy_texture=options.copy_texture, watch=watch

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from glcic_jax.errors import UserError
+from glcic_jax.inference import texture
 from glcic_jax.inference.arrays import check_holes, check_image, check_shapes, to_holes
 from glcic_jax.inference.coarse import coarse_margin_px, complete_coarse
 from glcic_jax.inference.groups import Box, expand, group_holes, merge_boxes
@@ -152,12 +153,10 @@ class Completer:
 
 def _copy_texture(completed: np.ndarray, hole: np.ndarray, watch: Callable[[], None]) -> None:
     """Replaces what is painted in the holes of one image (H, W, 3)."""
-    from glcic_jax.inference.texture import copy_texture, plan_pieces
-
-    for piece in plan_pieces(hole):
+    for piece in texture.plan_pieces(hole):
         watch()
         shown = from_float(to_float(completed[piece.box]), np.dtype(np.uint8))
-        copied = copy_texture(shown, piece)[piece.hole]
+        copied = texture.copy_texture(shown, piece)[piece.hole]
         completed[piece.box][piece.hole] = from_float(to_float(copied), completed.dtype)
 
 

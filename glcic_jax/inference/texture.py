@@ -68,6 +68,18 @@ def copy_texture(painted: np.ndarray, piece: Piece) -> np.ndarray:
     return filled
 
 
+def list_texture_concerns(pixels: np.ndarray, hole: np.ndarray) -> list[str]:
+    """What copying texture cannot do for a photograph, uint8 or uint16 (H, W, 3), and its hole, bool (H, W)."""
+    concerns = []
+    if sum(int(piece.hole.sum()) for piece in plan_pieces(hole)) < hole.sum():
+        concerns.append(
+            "around some of the hole not one whole patch is known; there it stays as the network painted it"
+        )
+    if pixels.dtype != np.uint8:
+        concerns.append("copied texture has 8 bits of precision; the known pixels keep theirs")
+    return concerns
+
+
 def load_patchmatch() -> ModuleType:
     """PyPatchMatch's module, its random search always from the same seed. Raises: UserError if it is not installed."""
     advice = "install it: pip install 'glcic-jax[texture]'"

@@ -9,7 +9,7 @@ import pytest
 from glcic_jax.cli import complete
 from glcic_jax.errors import UserError
 from glcic_jax.inference.completer import Completer
-from glcic_jax.inference.texture import copy_texture, plan_pieces
+from glcic_jax.inference.texture import copy_texture, list_texture_concerns, plan_pieces
 from glcic_jax.models.card import Card
 from glcic_jax.models.completion import CompletionNetwork
 from tests.support.networks import calm
@@ -122,6 +122,9 @@ def test_nothing_to_copy_from(completer):
     image, hole = rng.integers(0, 256, (32, 32, 3)).astype(np.uint8), np.ones((32, 32, 1), np.uint8)
     hole[::6] = 0
     assert plan_pieces(hole[..., 0] > 0) == []
+    (said,) = list_texture_concerns(image, hole[..., 0] > 0)
+    assert "not one whole patch" in said
+    assert "8 bits" in list_texture_concerns(image.astype(np.uint16), np.eye(32, dtype=bool))[0]
     np.testing.assert_array_equal(completer(image, hole, copy_texture=True), completer(image, hole))
 
 
